@@ -22,9 +22,6 @@ public sealed unsafe class PageMemory : IDisposable
     /// <summary>None, or why mlock(2) refused (EPERM or ENOMEM: RLIMIT_MEMLOCK is too low); the memory works all the same.</summary>
     public Errno LockResult { get; }
 
-    /// <summary>The first byte.</summary>
-    public byte* Start => _start;
-
     /// <summary>Private memory.</summary>
     /// <exception cref="LinuxException">There is none left.</exception>
     public static PageMemory Allocate(int lengthBytes)

@@ -1,0 +1,13 @@
+using LoopDaemon.Linux;
+
+namespace LoopDaemon.Fuse.Tests;
+
+internal static class Requirements
+{
+    /// <summary>Mounting with mount(2) needs root and /dev/fuse.</summary>
+    internal static void SkipUnlessRootWithFuse()
+    {
+        Assert.SkipUnless(Credentials.IsRoot, "needs root to mount");
+        Assert.SkipUnless(File.Exists("/dev/fuse"), "needs /dev/fuse");
+    }
+}
