@@ -25,7 +25,7 @@ public ref struct DirectoryWriter
     /// <param name="nextCookie">Where a later listing goes on behind this entry; not 0.</param>
     /// <param name="entry">The node; for "." and ".." only its kind and id count.</param>
     /// <returns>False when there is no room left: stop, the kernel will ask again.</returns>
-    public bool TryAdd(ReadOnlySpan<byte> name, ulong nextCookie, in FuseEntry entry)
+    public bool TryAdd(scoped ReadOnlySpan<byte> name, ulong nextCookie, scoped in FuseEntry entry)
     {
         int head = _withAttributes ? Unsafe.SizeOf<EntryOut>() : 0;
         int size = (head + DirectoryEntry.Size + name.Length + 7) & ~7;
