@@ -102,7 +102,8 @@ public sealed class FileStoreTests
         Assert.Equal(Errno.None, store.Flush());
         long before = file.AllocatedBytes;
         Assert.Equal(Errno.None, store.Discard(65536, 512 * 1024));
-        Assert.Equal(before - 512 * 1024, file.AllocatedBytes);
+        // A file system may need a block of its own to describe the hole.
+        Assert.InRange(file.AllocatedBytes, 0, before - 500 * 1024);
         CheckZeroed(file, 65536, 512 * 1024);
     }
 
@@ -114,8 +115,10 @@ public sealed class FileStoreTests
         Assert.Equal(Errno.None, store.Flush());
         long before = file.AllocatedBytes;
         Assert.Equal(Errno.None, store.WriteZeroes(1000, (1 << 20) - 1000, _scratch));
-        Assert.True(file.AllocatedBytes >= before);
+        Assert.Equal(1 << 20, new FileInfo(file.Path).Length);
         CheckZeroed(file, 1000, (1 << 20) - 1000);
+        Assert.SkipWhen(store.Refused.HasFlag(AllocateMode.ZeroRange), "This file system zeroes by punching holes.");
+        Assert.InRange(file.AllocatedBytes, before, long.MaxValue);
     }
 
     [Fact]
