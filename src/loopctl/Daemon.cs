@@ -1,0 +1,128 @@
+using System.Diagnostics;
+using LoopDaemon.Control;
+using LoopDaemon.Linux;
+
+namespace LoopDaemon.CommandLine;
+
+/// <summary>Finds the daemon that a command is for, and starts one where that is wanted.</summary>
+internal sealed class Daemon
+{
+    private static readonly TimeSpan StartTime = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan Step = TimeSpan.FromMilliseconds(20);
+
+    private readonly string _socket;
+    private readonly bool _isDefault;
+
+    /// <summary>The daemon on a socket: the given one, LOOPD_CONTROL's, or the default one.</summary>
+    internal Daemon(string? socket)
+    {
+        string? chosen = socket ?? Environment.GetEnvironmentVariable("LOOPD_CONTROL");
+        _isDefault = string.IsNullOrEmpty(chosen);
+        _socket = _isDefault ? RuntimeDirectory.DefaultSocket : Path.GetFullPath(chosen!);
+    }
+
+    /// <summary>The process that <see cref="ConnectOrStart"/> started, or 0.</summary>
+    internal int StartedProcess { get; private set; }
+
+    /// <summary>Connects to a daemon that runs.</summary>
+    /// <exception cref="CommandException">None runs, or it may not be used.</exception>
+    internal ControlClient Connect()
+    {
+        try
+        {
+            return ControlClient.Connect(_socket);
+        }
+        catch (DaemonUnavailableException unavailable) when (unavailable.IsNotRunning)
+        {
+            throw new CommandException($"no daemon answers on {_socket}: start one with loopd{(_isDefault ? "" : $" --control {_socket}")}");
+        }
+        catch (DaemonUnavailableException unavailable) when (unavailable.Errno is Errno.EACCES or Errno.EPERM)
+        {
+            throw new CommandException($"permission denied on the control socket {_socket}: be root, or run a loopd of your own");
+        }
+        catch (DaemonUnavailableException unavailable)
+        {
+            throw new CommandException(unavailable.Message);
+        }
+    }
+
+    /// <summary>Connects; where none answers on the default socket, starts one that ends with its last device.</summary>
+    /// <exception cref="CommandException">None can be had.</exception>
+    internal ControlClient ConnectOrStart()
+    {
+        if (!_isDefault)
+            return Connect();
+        var clock = Stopwatch.StartNew();
+        Process? started = null;
+        while (true)
+        {
+            try
+            {
+                return ControlClient.Connect(_socket);
+            }
+            catch (DaemonUnavailableException unavailable) when (unavailable.IsNotRunning && clock.Elapsed < StartTime)
+            {
+                // One that ends this moment still holds its lock: the next attempt finds it gone.
+                if (started is null || (started.HasExited && started.ExitCode != 0))
+                {
+                    if (started is not null && !WasFenced())
+                        throw new CommandException($"no daemon answers on {_socket}, and none could be started: {LastLogLine()}");
+                    started = Start();
+                    StartedProcess = started.Id;
+                }
+                Thread.Sleep(Step);
+            }
+            catch (DaemonUnavailableException unavailable) when (unavailable.IsNotRunning)
+            {
+                throw new CommandException($"no daemon answers on {_socket}, and the one that was started does not get ready: see {RuntimeDirectory.DefaultLog}");
+            }
+            catch (DaemonUnavailableException)
+            {
+                return Connect();
+            }
+        }
+    }
+
+    private static bool WasFenced() => LastLogLine().Contains("another loopd", StringComparison.Ordinal);
+
+    private static string LastLogLine() =>
+        File.Exists(RuntimeDirectory.DefaultLog) && File.ReadLines(RuntimeDirectory.DefaultLog).LastOrDefault(line => line.Length > 0) is { } line
+            ? line : $"see {RuntimeDirectory.DefaultLog}";
+
+    /// <summary>In a session of its own, so that neither the terminal's signals nor its end reach it.</summary>
+    private static Process Start()
+    {
+        string log = RuntimeDirectory.DefaultLog;
+        string loopd = FindLoopd();
+        try
+        {
+            Directory.CreateDirectory(Path.GetDirectoryName(log)!);
+            var start = new ProcessStartInfo("/bin/sh")
+            {
+                ArgumentList = { "-c", "exec setsid \"$0\" --exit-when-idle </dev/null >>\"$1\" 2>&1", loopd, log },
+                UseShellExecute = false,
+                WorkingDirectory = "/",
+            };
+            return Process.Start(start)!;
+        }
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException or System.ComponentModel.Win32Exception)
+        {
+            throw new CommandException($"no daemon answers on {RuntimeDirectory.DefaultSocket}, and none could be started: {failure.Message}");
+        }
+    }
+
+    /// <summary>LOOPD, else beside loopctl, else where a build puts it, else on the PATH.</summary>
+    private static string FindLoopd()
+    {
+        string configuration = Path.GetFileName(Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory));
+        string[] candidates =
+        [
+            Environment.GetEnvironmentVariable("LOOPD") ?? "",
+            Path.Combine(AppContext.BaseDirectory, "loopd"),
+            Path.GetFullPath(Path.Combine(AppContext.BaseDirectory, "..", "..", "loopd", configuration, "loopd")),
+            .. (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Select(directory => Path.Combine(directory, "loopd")),
+        ];
+        return Array.Find(candidates, File.Exists)
+            ?? throw new CommandException($"no daemon answers on {RuntimeDirectory.DefaultSocket}, and there is no loopd to start: put it beside loopctl or on the PATH");
+    }
+}

@@ -1,0 +1,44 @@
+using System.ComponentModel;
+using System.Diagnostics;
+
+namespace LoopDaemon.CommandLine;
+
+/// <summary>The system's own programs that a verb calls: mount, umount, mkfs, blkid.</summary>
+internal static class ExternalProgram
+{
+    /// <summary>Runs a program to its end, without input.</summary>
+    /// <returns>Its exit code and what it printed, standard error first.</returns>
+    /// <exception cref="CommandException">It is not installed.</exception>
+    internal static (int ExitCode, string Output) Run(string program, params IEnumerable<string> arguments)
+    {
+        var start = new ProcessStartInfo(program, arguments)
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            UseShellExecute = false,
+        };
+        try
+        {
+            using Process process = Process.Start(start)!;
+            process.StandardInput.Close();
+            Task<string> output = process.StandardOutput.ReadToEndAsync();
+            string error = process.StandardError.ReadToEnd();
+            process.WaitForExit();
+            return (process.ExitCode, (error + output.Result).Trim());
+        }
+        catch (Win32Exception missing)
+        {
+            throw new CommandException($"cannot run {program}: {missing.Message}");
+        }
+    }
+
+    /// <summary>Runs a program that must succeed.</summary>
+    /// <exception cref="CommandException">It failed; the message is what it printed.</exception>
+    internal static void RunOrFail(string program, params IEnumerable<string> arguments)
+    {
+        (int exitCode, string output) = Run(program, arguments);
+        if (exitCode != 0)
+            throw new CommandException(output.Length > 0 ? output : $"{program} failed with exit code {exitCode}");
+    }
+}

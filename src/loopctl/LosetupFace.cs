@@ -1,0 +1,139 @@
+using System.CommandLine;
+using LoopDaemon.Control;
+using LoopDaemon.Linux;
+
+namespace LoopDaemon.CommandLine;
+
+/// <summary>The root command: losetup's options, under losetup's rules.</summary>
+internal sealed class LosetupFace
+{
+    private readonly Option<string?> _control;
+    private readonly Option<bool> _all = new("-a", "--all") { Description = "List all bound devices, a line each" };
+    private readonly Option<bool> _list = new("-l", "--list") { Description = "List bound devices, or the named one, as a table" };
+    private readonly Option<bool> _json = new("-J", "--json") { Description = "List as JSON" };
+    private readonly Option<bool> _find = new("-f", "--find") { Description = "Print the first free device, or bind it to FILE" };
+    private readonly Option<bool> _detach = new("-d", "--detach") { Description = "Clear the named devices; one that is open goes at its last close" };
+    private readonly Option<bool> _show = new("--show") { Description = "Print the device's name after binding it" };
+    private readonly Option<bool> _readOnly = new("-r", "--read-only") { Description = "Bind read-only" };
+    private readonly Option<string?> _offset = new("-o", "--offset") { HelpName = "BYTES", Description = "Where the device begins in FILE" };
+    private readonly Option<string?> _sizeLimit = new("--sizelimit") { HelpName = "BYTES", Description = "The device's greatest size" };
+    private readonly TransferOptions _transfers = new();
+    private readonly Argument<string[]> _operands = new("DEVICE or FILE")
+    {
+        Description = "With -f: FILE; with -d: devices; otherwise a DEVICE to list, or DEVICE FILE to bind",
+        Arity = ArgumentArity.ZeroOrMore,
+    };
+
+    internal LosetupFace(Option<string?> control) => _control = control;
+
+    internal void AddTo(RootCommand command)
+    {
+        foreach (Option option in (Option[])[_all, _list, _json, _find, _detach, _show, _readOnly, _offset, _sizeLimit])
+            command.Add(option);
+        _transfers.AddTo(command);
+        command.Add(_operands);
+        command.SetAction(Run);
+    }
+
+    private int Run(ParseResult parsed)
+    {
+        string[] operands = parsed.GetValue(_operands) ?? [];
+        bool find = parsed.GetValue(_find), detach = parsed.GetValue(_detach), all = parsed.GetValue(_all);
+        bool list = parsed.GetValue(_list), json = parsed.GetValue(_json);
+        if ((find ? 1 : 0) + (detach ? 1 : 0) + (all ? 1 : 0) > 1)
+            throw new CommandException("mutually exclusive arguments: --all --detach --find");
+        if ((find || detach) && (list || json))
+            throw new CommandException($"mutually exclusive arguments: --{(find ? "find" : "detach")} --{(list ? "list" : "json")}");
+
+        bool binds = (find && operands.Length == 1) || (!find && !detach && !all && !list && !json && operands.Length == 2);
+        bool setupOnly = parsed.GetValue(_sizeLimit) is not null || parsed.GetValue(_readOnly) || parsed.GetValue(_show)
+            || parsed.GetValue(_offset) is not null || _transfers.AnyGiven(parsed);
+        if (!binds && setupOnly)
+            throw new CommandException("the options --{offset,sizelimit,read-only,show,encryption,key-file} are allowed during loop device setup only");
+
+        var daemon = new Daemon(parsed.GetValue(_control));
+        if (binds)
+            return Bind(parsed, daemon, find ? null : operands[0], operands[^1]);
+        if (find)
+            return operands.Length == 0 ? PrintFree(daemon) : throw new CommandException("unexpected arguments");
+        if (detach)
+            return Detach(daemon, operands);
+        if (operands.Length > 1)
+            throw new CommandException("unexpected arguments");
+        return List(daemon, operands.SingleOrDefault(), list || json || (!all && operands.Length == 0), json);
+    }
+
+    private int Bind(ParseResult parsed, Daemon daemon, string? deviceName, string path)
+    {
+        long offset = SizeText.Parse(parsed.GetValue(_offset) ?? "0", "offset");
+        long sizeLimit = SizeText.Parse(parsed.GetValue(_sizeLimit) ?? "0", "size");
+        int? device = deviceName is null ? null : DeviceName.Parse(deviceName);
+        bool readOnly = parsed.GetValue(_readOnly);
+        using FileDescriptor file = BackingFile.Open(path, ref readOnly);
+        ConfigureRequest request = _transfers.Apply(parsed, new ConfigureRequest
+        {
+            Device = device,
+            BackingFile = file,
+            Offset = offset,
+            SizeLimit = sizeLimit,
+            ReadOnly = readOnly,
+        });
+        using ControlClient client = daemon.ConnectOrStart();
+        ConfigureReply reply = client.Configure(request);
+        if (parsed.GetValue(_show))
+            Console.Out.WriteLine(reply.Path);
+        foreach (string warning in reply.Warnings)
+            Console.Error.WriteLine($"loopctl: {warning}");
+        return 0;
+    }
+
+    private static int PrintFree(Daemon daemon)
+    {
+        using ControlClient client = daemon.Connect();
+        Console.Out.WriteLine(client.GetFree().Path);
+        return 0;
+    }
+
+    /// <summary>Goes on after a device that cannot be cleared, as losetup does.</summary>
+    private static int Detach(Daemon daemon, string[] names)
+    {
+        if (names.Length == 0)
+            throw new CommandException("no loop device specified");
+        using ControlClient client = daemon.Connect();
+        int result = 0;
+        foreach (string name in names)
+        {
+            try
+            {
+                client.Clear(DeviceName.GetStatus(client, name).Device);
+            }
+            catch (ControlException refused)
+            {
+                Console.Error.WriteLine($"loopctl: {name}: detach failed: {refused.Message}");
+                result = 1;
+            }
+        }
+        return result;
+    }
+
+    private static int List(Daemon daemon, string? name, bool asTable, bool asJson)
+    {
+        using ControlClient client = daemon.Connect();
+        IReadOnlyList<DeviceStatus> devices = name is null ? client.List() : [DeviceName.GetStatus(client, name)];
+        if (asJson)
+        {
+            DeviceTablePrinter.PrintJson(devices, Console.Out);
+        }
+        else if (asTable)
+        {
+            DeviceTablePrinter.PrintTable(devices, Console.Out);
+        }
+        else
+        {
+            var numbers = client.ListTransfers().ToDictionary(transfer => transfer.Name, transfer => transfer.Number ?? 0);
+            foreach (DeviceStatus device in devices)
+                Console.Out.WriteLine(DeviceTablePrinter.LegacyLine(device, numbers));
+        }
+        return 0;
+    }
+}

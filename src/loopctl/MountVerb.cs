@@ -1,0 +1,170 @@
+using System.CommandLine;
+using System.Security.Cryptography;
+using LoopDaemon.Control;
+using LoopDaemon.Linux;
+
+namespace LoopDaemon.CommandLine;
+
+/// <summary><c>loopctl mount FILE DIR</c>: binds a device, puts a kernel loop device with direct I/O on it, mounts that; all
+/// with autoclear, so that a plain umount takes the whole chain down. (Buffered, a kernel loop device on a FUSE file is
+/// several times slower.)</summary>
+internal sealed class MountVerb
+{
+    private const int NewKeyBytes = 32;
+    private const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+
+    private readonly Option<string?> _control;
+    private readonly Option<string?> _create = new("--create")
+    {
+        HelpName = "SIZE",
+        Description = "Make FILE with this size first (and a missing key file of random bytes, and DIR)",
+    };
+    private readonly Option<string?> _mkfs = new("--mkfs") { HelpName = "TYPE", Description = "Make a file system on it first (mkfs.TYPE); only on a blank device" };
+    private readonly Option<string?> _type = new("-t", "--types") { HelpName = "TYPE", Description = "The file system's type, for mount" };
+    private readonly Option<string?> _options = new("-o", "--options") { HelpName = "OPTIONS", Description = "Options for mount" };
+    private readonly Option<bool> _readOnly = new("-r", "--read-only") { Description = "Bind and mount read-only" };
+    private readonly Option<string?> _offset = new("--offset") { HelpName = "BYTES", Description = "Where the file system begins in FILE" };
+    private readonly Option<string?> _sizeLimit = new("--sizelimit") { HelpName = "BYTES", Description = "Its greatest size" };
+    private readonly TransferOptions _transfers = new();
+    private readonly Argument<string> _file = new("FILE") { Description = "The image" };
+    private readonly Argument<string> _directory = new("DIR") { Description = "Where to mount it" };
+
+    private MountVerb(Option<string?> control) => _control = control;
+
+    internal static Command Create(Option<string?> control)
+    {
+        var verb = new MountVerb(control);
+        var command = new Command("mount", "Mount an image through its transfers; umount DIR undoes all of it")
+        {
+            verb._file, verb._directory, verb._create, verb._mkfs, verb._type, verb._options, verb._readOnly, verb._offset, verb._sizeLimit,
+        };
+        verb._transfers.AddTo(command);
+        command.SetAction(verb.Run);
+        return command;
+    }
+
+    private int Run(ParseResult parsed)
+    {
+        string path = parsed.GetValue(_file)!, directory = Path.GetFullPath(parsed.GetValue(_directory)!);
+        if (!Credentials.IsRoot)
+            throw new CommandException("mount needs root, as the kernel mounts block devices for root alone: loopctl -f --show FILE gives you the device as a file");
+        long offset = SizeText.Parse(parsed.GetValue(_offset) ?? "0", "offset");
+        long sizeLimit = SizeText.Parse(parsed.GetValue(_sizeLimit) ?? "0", "size");
+        var made = new Stack<Action>();
+        try
+        {
+            Prepare(parsed, path, directory, made);
+            bool readOnly = parsed.GetValue(_readOnly);
+            using FileDescriptor file = BackingFile.Open(path, ref readOnly);
+            ConfigureRequest request = _transfers.Apply(parsed, new ConfigureRequest
+            {
+                BackingFile = file,
+                Offset = offset,
+                SizeLimit = sizeLimit,
+                ReadOnly = readOnly,
+                Autoclear = true,
+            });
+            var daemon = new Daemon(parsed.GetValue(_control));
+            using ControlClient client = daemon.ConnectOrStart();
+            ConfigureReply device = client.Configure(request);
+            string kernelLoop = MountDevice(parsed, client, device, path, directory);
+            Report(parsed, daemon, device, kernelLoop, path, directory);
+            return 0;
+        }
+        catch
+        {
+            while (made.TryPop(out Action? undo))
+                undo();
+            throw;
+        }
+    }
+
+    /// <summary>Makes what --create promises; what was made is taken back if the command fails.</summary>
+    private void Prepare(ParseResult parsed, string path, string directory, Stack<Action> made)
+    {
+        if (parsed.GetValue(_create) is not { } size)
+        {
+            if (!Directory.Exists(directory))
+                throw new CommandException($"{directory}: the mount point does not exist");
+            return;
+        }
+        long bytes = SizeText.Parse(size, "size");
+        if (!Directory.Exists(directory))
+        {
+            Directory.CreateDirectory(directory);
+            made.Push(() => Directory.Delete(directory));
+        }
+        Errno error = FileDescriptor.TryOpen(path, OpenFlags.ReadWrite | OpenFlags.Create | OpenFlags.Exclusive, out FileDescriptor? image, (uint)OwnerOnly);
+        if (error == Errno.EEXIST)
+            throw new CommandException($"{path}: exists already: leave out --create (and --mkfs) to mount it");
+        if (error != Errno.None)
+            throw new CommandException($"{path}: cannot be created: {error.Describe()}");
+        made.Push(() => File.Delete(path));
+        using (image)
+            error = image!.SetLength(bytes);
+        if (error != Errno.None)
+            throw new CommandException($"{path}: cannot be made {bytes} bytes long: {error.Describe()}");
+        if (_transfers.OnlyKeyFile(parsed) is { } keyFile && !File.Exists(keyFile))
+        {
+            using (var key = new FileStream(keyFile, new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = OwnerOnly }))
+                key.Write(RandomNumberGenerator.GetBytes(NewKeyBytes));
+            made.Push(() => File.Delete(keyFile));
+            Console.Out.WriteLine($"made the key {keyFile} ({NewKeyBytes} random bytes): without it the image cannot be read");
+        }
+    }
+
+    private string MountDevice(ParseResult parsed, ControlClient client, ConfigureReply device, string path, string directory)
+    {
+        FileDescriptor kernelDevice;
+        string kernelLoop;
+        try
+        {
+            kernelDevice = KernelLoop.Attach(device.Path, device.ReadOnly, out kernelLoop);
+        }
+        catch
+        {
+            // Nothing has opened it yet, so nothing would ever clear it.
+            client.Clear(device.Device);
+            throw;
+        }
+        // From here on closing the kernel's device clears it, and that clears ours.
+        using (kernelDevice)
+        {
+            if (parsed.GetValue(_mkfs) is { } fileSystem)
+                MakeFileSystem(fileSystem, kernelLoop, path);
+            var arguments = new List<string>();
+            if (parsed.GetValue(_type) is { } type)
+                arguments.AddRange(["-t", type]);
+            if (parsed.GetValue(_options) is { } options)
+                arguments.AddRange(["-o", options]);
+            if (device.ReadOnly)
+                arguments.AddRange(["-o", "ro"]);
+            ExternalProgram.RunOrFail("mount", [.. arguments, "--", kernelLoop, directory]);
+        }
+        return kernelLoop;
+    }
+
+    /// <summary>What is on the device already is never overwritten: a wrong key shows noise, but a right one shows this.</summary>
+    private static void MakeFileSystem(string type, string kernelLoop, string path)
+    {
+        (int exitCode, string found) = ExternalProgram.Run("blkid", "-p", "-o", "value", "-s", "TYPE", kernelLoop);
+        if (exitCode == 0 && found.Length > 0)
+            throw new CommandException($"{path}: holds a file system already ({found}): leave out --mkfs to mount it");
+        string[] quiet = type is "ext2" or "ext3" or "ext4" or "xfs" or "btrfs" ? ["-q"] : [];
+        ExternalProgram.RunOrFail($"mkfs.{type}", [.. quiet, kernelLoop]);
+    }
+
+    private static void Report(ParseResult parsed, Daemon daemon, ConfigureReply device, string kernelLoop, string path, string directory)
+    {
+        MountEntry? mounted = MountTable.At(directory);
+        string pipeline = string.Join(" -> ", parsed.GetValue<string[]>("-e")?.Select(text => text.Split(':')[0]).Reverse() ?? []);
+        string chain = $"{path} -> {(pipeline.Length > 0 ? pipeline + " -> " : "")}{device.Path} -> {kernelLoop} -> {directory}";
+        Console.Out.WriteLine($"mounted {path} on {directory} ({mounted?.Type ?? "unknown"}, {(device.ReadOnly ? "read-only" : "read-write")}, {device.Size} bytes)");
+        Console.Out.WriteLine($"  chain:  {chain}");
+        if (daemon.StartedProcess != 0)
+            Console.Out.WriteLine($"  daemon: started for this, process {daemon.StartedProcess}, log {RuntimeDirectory.DefaultLog}; it ends with its last device");
+        Console.Out.WriteLine($"  undo:   umount {directory}");
+        foreach (string warning in device.Warnings)
+            Console.Error.WriteLine($"loopctl: {warning}");
+    }
+}

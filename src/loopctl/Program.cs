@@ -1,0 +1,37 @@
+using System.CommandLine;
+using LoopDaemon.CommandLine;
+using LoopDaemon.Control;
+using LoopDaemon.Linux;
+
+var control = new Option<string?>("--control")
+{
+    HelpName = "SOCKET",
+    Description = "The daemon's control socket (or LOOPD_CONTROL)",
+    Recursive = true,
+};
+var root = new RootCommand("Binds files to loop devices in user space, through transfer functions. Without arguments it lists the bound devices.")
+{
+    control,
+    MountVerb.Create(control),
+    UmountVerb.Create(control),
+    TransfersVerb.Create(control),
+};
+new LosetupFace(control).AddTo(root);
+
+ParseResult parsed = root.Parse(args);
+if (parsed.Errors.Count > 0)
+    return Refuse($"{parsed.Errors[0].Message} Try loopctl --help.");
+try
+{
+    return parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+}
+catch (Exception expected) when (expected is CommandException or ControlException or LinuxException or IOException or UnauthorizedAccessException)
+{
+    return Refuse(expected.Message);
+}
+
+static int Refuse(string sentence)
+{
+    Console.Error.WriteLine($"loopctl: {sentence}");
+    return 1;
+}

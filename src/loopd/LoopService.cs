@@ -1,0 +1,205 @@
+using System.Runtime.InteropServices;
+using LoopDaemon.Control;
+using LoopDaemon.Devices;
+using LoopDaemon.Fuse;
+using LoopDaemon.Linux;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+
+namespace LoopDaemon.Daemon;
+
+/// <summary>The daemon's life: fence, mount, reader threads, control socket; and all of it back in reverse.</summary>
+internal sealed partial class LoopService(
+    LoopdOptions options, DeviceTable table, DeviceFileSystem fileSystem, DeviceDirectory directory, IControlService control,
+    IHostApplicationLifetime lifetime, ILogger<LoopService> logger) : IHostedService, IDisposable
+{
+    private static readonly TimeSpan InitTime = TimeSpan.FromSeconds(10);
+
+    private ExclusiveLock? _lock;
+    private MountPoint? _mountPoint;
+    private FuseMount? _mount;
+    private FuseServer? _server;
+    private ControlServer? _controlServer;
+    private volatile bool _stopping;
+    private bool _disposed;
+
+    /// <summary>0, or 1 after the mount was taken away from under the daemon.</summary>
+    internal int ExitCode { get; private set; }
+
+    /// <summary>How many clients are connected.</summary>
+    internal int ControlConnections => _controlServer?.ConnectionCount ?? 0;
+
+    public async Task StartAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            string socket = Path.GetFullPath(options.Control);
+            MakeDirectory(Path.GetDirectoryName(socket)!);
+            _lock = ExclusiveLock.Take(socket + ".lock", $"the control socket {socket}");
+            _mountPoint = MountPoint.Prepare(options.Mount, logger);
+            bool allowOther = Credentials.IsRoot || FuseMount.UsersMayAllowOther();
+            _mount = FuseMount.Mount(_mountPoint.Path, new FuseMountOptions("loopd", allowOther));
+            directory.Locate(_mountPoint.Path, _mount.Device);
+            _server = new FuseServer(_mount.Connection, fileSystem, options.Threads, trouble => LogTrouble(logger, trouble));
+            _server.Start();
+            FuseNegotiation negotiation = await _server.Initialization.WaitAsync(InitTime, cancellationToken);
+            LogNegotiation(logger, negotiation.Minor, negotiation.Flags, negotiation.MaxWriteBytes);
+
+            table.Changed += OnChanged;
+            table.Failed += failure => LogFailure(logger, failure.Device.Name, failure.Operation, failure.Length, failure.Offset, failure.Error.Name());
+            _controlServer = ControlServer.Listen(socket, options.ControlMode, control, new ControlServerOptions
+            {
+                Version = typeof(LoopService).Assembly.GetName().Version!.ToString(3),
+                Log = (message, exception) => LogControl(logger, exception, message),
+            });
+            _ = _server.Completion.ContinueWith(_ => OnUnmounted(), TaskScheduler.Default);
+            LogReady(logger, table.Devices.Count, _mountPoint.Path, socket);
+        }
+        catch (Exception failure)
+        {
+            _stopping = true;
+            if (_mount is not null)
+                FuseMount.Unmount(_mount.MountPoint, detach: true);
+            throw failure is TimeoutException
+                ? LinuxException.WithMessage(Errno.ETIMEDOUT, $"the kernel does not answer the mount on {options.Mount}") : failure;
+        }
+    }
+
+    /// <summary>Nothing that is open is taken away: a busy mount goes out of sight and is served until its last file is
+    /// closed. A second signal ends the daemon at once.</summary>
+    public async Task StopAsync(CancellationToken cancellationToken)
+    {
+        _stopping = true;
+        _controlServer?.Dispose();
+        if (_mount is not null && _server is not null && !_server.Completion.IsCompleted)
+        {
+            using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, EndAtOnce);
+            using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, EndAtOnce);
+            Errno error = FuseMount.Unmount(_mount.MountPoint, detach: false);
+            if (error == Errno.EBUSY)
+            {
+                LogBusy(logger, string.Join(", ", Holders()));
+                error = FuseMount.Unmount(_mount.MountPoint, detach: true);
+            }
+            if (error == Errno.None)
+                await _server.Completion.WaitAsync(CancellationToken.None);
+            else
+                LogTrouble(logger, $"cannot unmount {_mount.MountPoint}: {error.Describe()}");
+        }
+        LogEnded(logger);
+    }
+
+    /// <summary>Frees what is left, in the order that leaves nothing behind: the lock goes last.</summary>
+    public void Dispose()
+    {
+        // The container knows this object under two names and disposes it by each.
+        if (Interlocked.Exchange(ref _disposed, true))
+            return;
+        _controlServer?.Dispose();
+        _server?.Dispose();
+        _mount?.Dispose();
+        _mountPoint?.Dispose();
+        _lock?.Dispose();
+    }
+
+    private static void MakeDirectory(string directory)
+    {
+        const UnixFileMode Mode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute
+            | UnixFileMode.GroupRead | UnixFileMode.GroupExecute | UnixFileMode.OtherRead | UnixFileMode.OtherExecute;
+        try
+        {
+            Directory.CreateDirectory(directory, Mode);
+        }
+        catch (Exception refused) when (refused is IOException or UnauthorizedAccessException)
+        {
+            throw LinuxException.WithMessage(Errno.EACCES, $"cannot make the directory {directory}: {refused.Message}");
+        }
+    }
+
+    private void OnChanged(LoopDevice device, Binding binding, DeviceChange change)
+    {
+        if (change == DeviceChange.Bound)
+        {
+            LogBound(logger, device.Name, binding.BackingPath, binding.OffsetBytes, binding.Store.Length,
+                binding.TransferNames.Count == 0 ? "identity" : string.Join("+", binding.TransferNames),
+                binding.IsReadOnly ? "read-only" : "read-write", binding.OwnerUid);
+            Invalidate(device);
+        }
+        else
+        {
+            DeviceStatistics statistics = device.Statistics;
+            LogCleared(logger, device.Name, binding.BackingPath, statistics.Reads, statistics.Writes, statistics.Errors);
+            // On a reader thread in the middle of a RELEASE: the kernel might wait for that thread.
+            ThreadPool.QueueUserWorkItem(Invalidate, device, preferLocal: false);
+        }
+    }
+
+    /// <summary>What the kernel remembers of the device's size, owner and data is of another file now.</summary>
+    private void Invalidate(LoopDevice device)
+    {
+        if (_mount is not { } mount || _stopping)
+            return;
+        Errno error = mount.Connection.InvalidateNode(NodeNumbers.Of(device.Number));
+        if (error is not (Errno.None or Errno.ENOTCONN or Errno.ENODEV))
+            LogTrouble(logger, $"the kernel keeps what it remembers of {device.Name}: {error.Describe()}");
+    }
+
+    private void OnUnmounted()
+    {
+        if (_stopping)
+            return;
+        ExitCode = 1;
+        LogTrouble(logger, $"{directory.Path} was unmounted from outside: ending");
+        lifetime.StopApplication();
+    }
+
+    private void EndAtOnce(PosixSignalContext context)
+    {
+        LogAbandoned(logger, string.Join(", ", Holders()));
+        Environment.Exit(1);
+    }
+
+    private IEnumerable<string> Holders()
+    {
+        IReadOnlyList<KernelLoop.Attached> loops = KernelLoop.List();
+        IReadOnlyList<MountEntry> mounts = MountTable.Read();
+        foreach (LoopDevice device in table.Devices.Where(device => device.Openers > 0))
+        {
+            string path = directory.PathOf(device);
+            string? on = loops.FirstOrDefault(loop => loop.BackingFile.StartsWith(path, StringComparison.Ordinal)
+                && Path.GetFileName(loop.BackingFile.Split(' ')[0]) == device.Name)?.Path;
+            string? at = mounts.FirstOrDefault(mount => mount.Source == on)?.MountPoint;
+            yield return on is null ? device.Name : at is null ? $"{device.Name} by {on}" : $"{device.Name} by {on} on {at}";
+        }
+    }
+
+    [LoggerMessage(LogLevel.Information, "ready: {Devices} devices on {MountPoint}, control socket {Socket}")]
+    private static partial void LogReady(ILogger logger, int devices, string mountPoint, string socket);
+
+    [LoggerMessage(LogLevel.Debug, "FUSE 7.{Minor}, flags {Flags:x}, writes up to {MaxWriteBytes} bytes")]
+    private static partial void LogNegotiation(ILogger logger, uint minor, ulong flags, uint maxWriteBytes);
+
+    [LoggerMessage(LogLevel.Information, "{Device} bound to {BackingFile}, offset {Offset}, {Size} bytes, {Transfers}, {Access}, for user {Uid}")]
+    private static partial void LogBound(ILogger logger, string device, string backingFile, long offset, long size, string transfers, string access, uint uid);
+
+    [LoggerMessage(LogLevel.Information, "{Device} cleared from {BackingFile} after {Reads} reads, {Writes} writes, {Errors} errors")]
+    private static partial void LogCleared(ILogger logger, string device, string backingFile, long reads, long writes, long errors);
+
+    [LoggerMessage(LogLevel.Error, "{Device}: {Operation} of {Length} bytes at {Offset} failed: {Errno}")]
+    private static partial void LogFailure(ILogger logger, string device, string operation, long length, long offset, string errno);
+
+    [LoggerMessage(LogLevel.Warning, "{Message}")]
+    private static partial void LogTrouble(ILogger logger, string message);
+
+    [LoggerMessage(LogLevel.Warning, "control: {Message}")]
+    private static partial void LogControl(ILogger logger, Exception? exception, string message);
+
+    [LoggerMessage(LogLevel.Warning, "still open: {Holders}; serving until the last close, a second signal ends at once and loses what is not written")]
+    private static partial void LogBusy(ILogger logger, string holders);
+
+    [LoggerMessage(LogLevel.Error, "ended by a second signal while open: {Holders}")]
+    private static partial void LogAbandoned(ILogger logger, string holders);
+
+    [LoggerMessage(LogLevel.Information, "ended")]
+    private static partial void LogEnded(ILogger logger);
+}

@@ -1,0 +1,114 @@
+using System.CommandLine;
+using System.Globalization;
+using LoopDaemon.Control;
+using LoopDaemon.Devices;
+using LoopDaemon.Fuse;
+using Serilog.Events;
+
+namespace LoopDaemon.Daemon;
+
+/// <summary>What the daemon was told on its command line, or else in LOOPD_* environment variables.</summary>
+/// <param name="MaxLoop">How many devices there are.</param>
+/// <param name="Mount">Where they are mounted.</param>
+/// <param name="Control">The control socket's path.</param>
+/// <param name="ControlMode">The control socket's permission bits.</param>
+/// <param name="Threads">How many requests are served at a time.</param>
+/// <param name="LogLevel">What is logged.</param>
+/// <param name="ExitWhenIdle">End with the last device.</param>
+internal sealed record LoopdOptions(
+    int MaxLoop, string Mount, string Control, UnixFileMode ControlMode, int Threads, LogEventLevel LogLevel, bool ExitWhenIdle)
+{
+    private const string OwnerOnly = "0600";
+
+    /// <summary>The command line; what it gives goes to <paramref name="run"/>, whose result is the exit code.</summary>
+    internal static RootCommand Command(Func<LoopdOptions, Task<int>> run)
+    {
+        var maxLoop = new Setting<int>("--max-loop", "N", "8", "How many devices there are", text => Number(text, 1, DeviceTable.Limit));
+        var mount = new Setting<string>("--mount", "DIR", RuntimeDirectory.DefaultMount, "Where the devices are mounted", text => text);
+        var control = new Setting<string>("--control", "SOCKET", RuntimeDirectory.DefaultSocket, "The control socket", text => text);
+        var controlMode = new Setting<UnixFileMode>("--control-mode", "MODE", OwnerOnly,
+            "The control socket's permissions: who may connect; a user sees and clears what he bound, root all", Mode);
+        var threads = new Setting<int>("--threads", "N", FuseServer.DefaultThreads.ToString(CultureInfo.InvariantCulture),
+            "How many requests are served at a time", text => Number(text, 1, 64));
+        var logLevel = new Setting<LogEventLevel>("--log-level", "LEVEL", "information",
+            "What is logged: verbose, debug, information, warning, error or fatal", Level);
+        var exitWhenIdle = new Option<bool>("--exit-when-idle")
+        {
+            Description = "End when the last device is cleared, or when none is bound within ten seconds",
+        };
+        var command = new RootCommand(
+            "Loop devices in user space: shows numbered block files on a FUSE mount, each bound to a backing file through a pipeline of transfers. "
+            + "Each option can be given as an environment variable instead, such as LOOPD_MAX_LOOP.")
+        {
+            maxLoop.Option, mount.Option, control.Option, controlMode.Option, threads.Option, logLevel.Option, exitWhenIdle,
+        };
+        command.SetAction((parsed, _) => run(new LoopdOptions(
+            maxLoop.Of(parsed), mount.Of(parsed), control.Of(parsed), controlMode.Of(parsed), threads.Of(parsed),
+            logLevel.Of(parsed), parsed.GetValue(exitWhenIdle))));
+        return command;
+    }
+
+    private static int Number(string text, int least, int most) =>
+        int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int number) && number >= least && number <= most
+            ? number : throw new FormatException($"must be a number from {least} to {most}");
+
+    private static UnixFileMode Mode(string text)
+    {
+        const int AllBits = 0b110_110_110;
+        int mode = text.Length is > 0 and <= 4 && text.All(digit => digit is >= '0' and <= '7') ? Convert.ToInt32(text, 8) : -1;
+        return mode >= 0 && (mode & ~AllBits) == 0 ? (UnixFileMode)mode
+            : throw new FormatException("must be octal read and write permissions, such as 0660");
+    }
+
+    private static LogEventLevel Level(string text) =>
+        Enum.TryParse(text, ignoreCase: true, out LogEventLevel level) && Enum.IsDefined(level) && !char.IsAsciiDigit(text[0])
+            ? level : throw new FormatException("must be verbose, debug, information, warning, error or fatal");
+
+    /// <summary>An option that an environment variable can stand in for: LOOPD_ and its name in capitals.</summary>
+    private sealed class Setting<T>
+    {
+        private readonly string _variable;
+        private readonly string _fallback;
+        private readonly Func<string, T> _parse;
+
+        internal Setting(string name, string argument, string fallback, string description, Func<string, T> parse)
+        {
+            _variable = "LOOPD_" + name.TrimStart('-').Replace('-', '_').ToUpperInvariant();
+            _fallback = fallback;
+            _parse = parse;
+            Option = new Option<string?>(name) { HelpName = argument, Description = $"{description} (default: {fallback})" };
+            Option.Validators.Add(result =>
+            {
+                if (result.Tokens.Count == 1 && Complaint(result.Tokens[0].Value) is { } complaint)
+                    result.AddError($"{name} {complaint}");
+            });
+        }
+
+        internal Option<string?> Option { get; }
+
+        /// <exception cref="FormatException">The environment variable's value will not do.</exception>
+        internal T Of(ParseResult parsed)
+        {
+            if (parsed.GetValue(Option) is { } given)
+                return _parse(given);
+            string? value = Environment.GetEnvironmentVariable(_variable);
+            if (string.IsNullOrEmpty(value))
+                return _parse(_fallback);
+            return Complaint(value) is { } complaint ? throw new FormatException($"{_variable} {complaint}") : _parse(value);
+        }
+
+        private string? Complaint(string text)
+        {
+            try
+            {
+                return text.Length == 0 ? "must not be empty" : Ignore(_parse(text));
+            }
+            catch (FormatException wrong)
+            {
+                return $"{wrong.Message}, not \"{text}\"";
+            }
+        }
+
+        private static string? Ignore(T _) => null;
+    }
+}

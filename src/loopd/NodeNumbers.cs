@@ -1,0 +1,22 @@
+using LoopDaemon.Fuse;
+
+namespace LoopDaemon.Daemon;
+
+/// <summary>Node ids and handles follow from the device number alone, so that a daemon that takes over a mount knows what
+/// the kernel speaks of. Node ids: 1 is the root, (number + 1) * 65536 + partition a device or its partition (0: the whole).
+/// Handles: the node id, with the top bit set for a file that is open for direct I/O.</summary>
+internal static class NodeNumbers
+{
+    private const int PartitionBits = 16;
+    private const ulong DirectIoBit = 1UL << 63;
+
+    internal static ulong Of(int device) => (ulong)(device + 1) << PartitionBits;
+
+    /// <summary>The device of a node, or -1.</summary>
+    internal static long DeviceOf(ulong node) =>
+        node != FuseFileSystem.RootNode && (node & ((1 << PartitionBits) - 1)) == 0 ? (long)(node >> PartitionBits) - 1 : -1;
+
+    internal static ulong Handle(ulong node, bool directIo) => directIo ? node | DirectIoBit : node;
+
+    internal static bool IsDirectIo(ulong handle) => (handle & DirectIoBit) != 0;
+}
