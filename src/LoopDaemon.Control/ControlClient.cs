@@ -1,0 +1,172 @@
+using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
+using LoopDaemon.Control.Varlink;
+using LoopDaemon.Linux;
+
+namespace LoopDaemon.Control;
+
+/// <summary>A connection to a daemon's control socket. Any thread may call; the calls are made one after another. All of
+/// them throw <see cref="ControlException"/>: with the daemon's own error, with ETIMEDOUT if it does not answer in time,
+/// with ECONNRESET if it ends the connection, and with EPROTO if its answer makes no sense. After these last three the
+/// connection is of no further use.</summary>
+public sealed class ControlClient : IDisposable
+{
+    // EPIPE, which has no name in Errno: the daemon closed its end before it read the call.
+    private const Errno BrokenPipe = (Errno)32;
+
+    private readonly VarlinkSocket _socket;
+    private readonly TimeSpan _timeout;
+    private readonly Lock _lock = new();
+    private bool _broken;
+
+    private ControlClient(VarlinkSocket socket, TimeSpan timeout)
+    {
+        _socket = socket;
+        _timeout = timeout;
+    }
+
+    /// <summary>How long a call may take unless <see cref="Connect"/> is told otherwise.</summary>
+    public static TimeSpan DefaultTimeout { get; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>Connects to a daemon.</summary>
+    /// <param name="path">The path of its control socket.</param>
+    /// <param name="timeout">How long connecting, and then each call, may take; null for <see cref="DefaultTimeout"/>.</param>
+    /// <exception cref="DaemonUnavailableException">No daemon runs there (which the exception tells apart), or this user may
+    /// not connect.</exception>
+    public static ControlClient Connect(string path, TimeSpan? timeout = null)
+    {
+        try
+        {
+            return new ControlClient(VarlinkSocket.Connect(path, timeout ?? DefaultTimeout), timeout ?? DefaultTimeout);
+        }
+        catch (LinuxException e)
+        {
+            throw new DaemonUnavailableException(path, e.Errno, e);
+        }
+    }
+
+    /// <summary>Binds a device.</summary>
+    /// <param name="request">What to bind; its descriptors stay the caller's.</param>
+    /// <exception cref="ControlException">The device cannot be bound.</exception>
+    public ConfigureReply Configure(ConfigureRequest request)
+    {
+        var descriptors = new List<FileDescriptor>();
+        int Send(FileDescriptor descriptor)
+        {
+            descriptors.Add(descriptor);
+            return descriptors.Count - 1;
+        }
+
+        var call = new ConfigureCall(
+            request.Device, Send(request.BackingFile), request.Offset, request.SizeLimit, request.ReadOnly, request.Autoclear,
+            [.. request.Transfers.Select(transfer => new TransferCall(
+                transfer.Name, transfer.Options, transfer.Key is null ? null : Send(transfer.Key)))],
+            request.AllowDiscards, request.SectorsFromOffset ? SectorsFrom.Offset : SectorsFrom.File);
+        if (descriptors.Count > VarlinkSocket.MaxDescriptors)
+            throw new ControlException(ControlError.InvalidArgument, $"At most {VarlinkSocket.MaxDescriptors - 1} transfers may have keys.");
+        return Call("Configure", call, WireFormat.Default.ConfigureCall, WireFormat.Default.ConfigureReply, [.. descriptors]);
+    }
+
+    /// <summary>Takes a device's backing file away, at once or at its last close.</summary>
+    /// <exception cref="ControlException">The device is not bound, or not the caller's.</exception>
+    public ClearReply Clear(int device) =>
+        Call("Clear", new DeviceCall(device), WireFormat.Default.DeviceCall, WireFormat.Default.ClearReply);
+
+    /// <summary>The bound devices that the caller may see, by number.</summary>
+    /// <exception cref="ControlException">The daemon fails.</exception>
+    public IReadOnlyList<DeviceStatus> List() => Call("List", WireFormat.Default.ListReply).Devices;
+
+    /// <summary>One bound device.</summary>
+    /// <exception cref="ControlException">The device is not bound, or not the caller's.</exception>
+    public DeviceStatus GetStatus(int device) =>
+        Call("GetStatus", new DeviceCall(device), WireFormat.Default.DeviceCall, WireFormat.Default.GetStatusReply).Status;
+
+    /// <summary>The first free device.</summary>
+    /// <exception cref="ControlException">All devices are bound.</exception>
+    public GetFreeReply GetFree() => Call("GetFree", WireFormat.Default.GetFreeReply);
+
+    /// <summary>The transfers that <see cref="Configure"/> accepts.</summary>
+    /// <exception cref="ControlException">The daemon fails.</exception>
+    public IReadOnlyList<TransferDescription> ListTransfers() => Call("ListTransfers", WireFormat.Default.ListTransfersReply).Transfers;
+
+    /// <summary>Who answers.</summary>
+    /// <exception cref="ControlException">The daemon fails.</exception>
+    public ServiceInfo GetInfo() => CallFully(
+        $"{VarlinkInterfaces.Service}.GetInfo", new NoParameters(), WireFormat.Default.NoParameters, WireFormat.Default.ServiceInfo, []);
+
+    /// <inheritdoc/>
+    public void Dispose() => _socket.Dispose();
+
+    private TReply Call<TReply>(string method, JsonTypeInfo<TReply> replyType) =>
+        Call(method, new NoParameters(), WireFormat.Default.NoParameters, replyType);
+
+    private TReply Call<TCall, TReply>(
+        string method, TCall call, JsonTypeInfo<TCall> callType, JsonTypeInfo<TReply> replyType, params ReadOnlySpan<FileDescriptor> descriptors) =>
+        CallFully($"{VarlinkInterfaces.Control}.{method}", call, callType, replyType, descriptors);
+
+    private TReply CallFully<TCall, TReply>(
+        string method, TCall call, JsonTypeInfo<TCall> callType, JsonTypeInfo<TReply> replyType, ReadOnlySpan<FileDescriptor> descriptors)
+    {
+        ReadOnlyMemory<byte> message = VarlinkWriter.Call(method, call, callType);
+        if (message.Length > VarlinkSocket.MaxMessageBytes + 1)
+            throw new ControlException(ControlError.InvalidArgument, Errno.EMSGSIZE, "The request is longer than a message may be.");
+        lock (_lock)
+        {
+            if (_broken)
+                throw new ControlException(ControlError.Failed, Errno.ENOTCONN, "The connection to the daemon is no longer usable after an earlier failure.");
+            // Until the reply is read in full, a later call would take this one's reply for its own.
+            _broken = true;
+            using VarlinkMessage reply = Exchange(message.Span, descriptors);
+            TReply? answer = ReadReply(reply, replyType, out ControlException? error);
+            _broken = false;
+            return error is null ? answer! : throw error;
+        }
+    }
+
+    private VarlinkMessage Exchange(ReadOnlySpan<byte> message, ReadOnlySpan<FileDescriptor> descriptors)
+    {
+        try
+        {
+            _socket.Send(message, descriptors, _timeout);
+            return _socket.Receive(_timeout, _timeout) ?? throw DaemonGone(null);
+        }
+        catch (LinuxException e) when (e.Errno == Errno.ETIMEDOUT)
+        {
+            throw new ControlException(ControlError.Failed, Errno.ETIMEDOUT, $"The daemon did not answer within {_timeout.TotalSeconds:0.#} seconds.", e);
+        }
+        catch (LinuxException e) when (e.Errno is not (Errno.ECONNRESET or BrokenPipe))
+        {
+            throw new ControlException(ControlError.Failed, e.Errno, $"The daemon cannot be asked: {e.Errno.Describe()}.", e);
+        }
+        catch (IOException e)
+        {
+            throw DaemonGone(e);
+        }
+    }
+
+    private static TReply? ReadReply<TReply>(VarlinkMessage reply, JsonTypeInfo<TReply> type, out ControlException? error)
+    {
+        try
+        {
+            using JsonDocument json = VarlinkCall.ParseJson(reply.Json);
+            bool parametersGiven = json.RootElement.TryGetProperty("parameters", out JsonElement parameters);
+            if (json.RootElement.TryGetProperty("error", out JsonElement name))
+            {
+                error = RemoteError.Read(name.GetString() ?? "", parameters);
+                return default;
+            }
+            error = null;
+            return (parametersGiven ? parameters.Deserialize(type) : default) ?? throw Nonsense(null);
+        }
+        catch (Exception e) when (e is JsonException or VarlinkProtocolException or InvalidOperationException or KeyNotFoundException)
+        {
+            throw Nonsense(e);
+        }
+    }
+
+    private static ControlException DaemonGone(Exception? cause) =>
+        new(ControlError.Failed, Errno.ECONNRESET, "The daemon ended the connection before it answered.", cause);
+
+    private static ControlException Nonsense(Exception? cause) =>
+        new(ControlError.Failed, Errno.EPROTO, "The daemon's answer makes no sense; it may be of another version.", cause);
+}

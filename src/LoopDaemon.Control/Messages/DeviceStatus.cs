@@ -1,0 +1,50 @@
+namespace LoopDaemon.Control;
+
+/// <summary>A bound device.</summary>
+public sealed record DeviceStatus
+{
+    /// <summary>The device's number.</summary>
+    public required int Device { get; init; }
+
+    /// <summary>The path of its block file.</summary>
+    public required string Path { get; init; }
+
+    /// <summary>The path of its backing file as the kernel shows it.</summary>
+    public required string BackingFile { get; init; }
+
+    /// <summary>The file system that the backing file is on.</summary>
+    public required DeviceNumber BackingDevice { get; init; }
+
+    /// <summary>The backing file's inode number.</summary>
+    public required ulong BackingInode { get; init; }
+
+    /// <summary>Where the device begins in the backing file, in bytes.</summary>
+    public required long Offset { get; init; }
+
+    /// <summary>Most bytes that the device may have; 0 for no limit.</summary>
+    public required long SizeLimit { get; init; }
+
+    /// <summary>Its size in bytes.</summary>
+    public required long Size { get; init; }
+
+    /// <summary>Whether it refuses writes.</summary>
+    public required bool ReadOnly { get; init; }
+
+    /// <summary>Whether it clears itself at its last close.</summary>
+    public required bool Autoclear { get; init; }
+
+    /// <summary>Whether the backing file is read and written past the page cache.</summary>
+    public required bool DirectIo { get; init; }
+
+    /// <summary>The logical sector size in bytes.</summary>
+    public int SectorSize { get; init; } = 512;
+
+    /// <summary>The names of its transfers, in the order in which a write passes them.</summary>
+    public required IReadOnlyList<string> Transfers { get; init; }
+
+    /// <summary>The user who bound it.</summary>
+    public required uint Owner { get; init; }
+
+    /// <summary>How often it is open.</summary>
+    public required int Openers { get; init; }
+}

@@ -1,0 +1,47 @@
+using System.Text.Json.Serialization;
+
+namespace LoopDaemon.Control;
+
+// The parameters of calls and replies where these differ from the public types: descriptors are indices here, and a
+// single value has a name, as Varlink asks for an object.
+
+internal sealed record ConfigureCall(
+    int? Device, int BackingFile, long Offset, long SizeLimit, bool ReadOnly, bool Autoclear,
+    IReadOnlyList<TransferCall> Transfers, bool AllowDiscards, string SectorsFrom);
+
+internal sealed record TransferCall(string Name, IReadOnlyDictionary<string, string> Options, int? Key);
+
+internal sealed record DeviceCall(int Device);
+
+internal sealed record NoParameters;
+
+internal sealed record ListReply(IReadOnlyList<DeviceStatus> Devices);
+
+internal sealed record GetStatusReply(DeviceStatus Status);
+
+internal sealed record ListTransfersReply(IReadOnlyList<TransferDescription> Transfers);
+
+internal sealed record InterfaceDescription(string Description);
+
+/// <summary>The parameters of every error of io.loopdaemon.Control.</summary>
+internal sealed record ControlErrorParameters(string Errno, string Message);
+
+/// <summary>Readers and writers of the wire's types, made at compile time: NativeAOT has no reflection to make them.</summary>
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase,
+    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+    RespectNullableAnnotations = true,
+    RespectRequiredConstructorParameters = true)]
+[JsonSerializable(typeof(ConfigureCall))]
+[JsonSerializable(typeof(DeviceCall))]
+[JsonSerializable(typeof(NoParameters))]
+[JsonSerializable(typeof(ConfigureReply))]
+[JsonSerializable(typeof(ClearReply))]
+[JsonSerializable(typeof(GetFreeReply))]
+[JsonSerializable(typeof(ListReply))]
+[JsonSerializable(typeof(GetStatusReply))]
+[JsonSerializable(typeof(ListTransfersReply))]
+[JsonSerializable(typeof(ServiceInfo))]
+[JsonSerializable(typeof(InterfaceDescription))]
+[JsonSerializable(typeof(ControlErrorParameters))]
+internal sealed partial class WireFormat : JsonSerializerContext;

@@ -1,0 +1,7 @@
+namespace LoopDaemon.Control;
+
+/// <summary>Who is at the other end of a socket, as the kernel vouches for it (SO_PEERCRED of unix(7)).</summary>
+/// <param name="ProcessId">The process that connected; by now the number may belong to another one.</param>
+/// <param name="UserId">Its effective user when it connected.</param>
+/// <param name="GroupId">Its effective group when it connected.</param>
+public sealed record PeerCredentials(uint ProcessId, uint UserId, uint GroupId);

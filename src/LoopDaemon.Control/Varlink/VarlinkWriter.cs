@@ -1,0 +1,43 @@
+using System.Buffers;
+using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
+
+namespace LoopDaemon.Control.Varlink;
+
+/// <summary>Makes messages, the NUL at their end included.</summary>
+internal static class VarlinkWriter
+{
+    internal static ReadOnlyMemory<byte> Call<T>(string method, T parameters, JsonTypeInfo<T> type) =>
+        Write("method", method, writer => JsonSerializer.Serialize(writer, parameters, type));
+
+    internal static ReadOnlyMemory<byte> Reply<T>(T parameters, JsonTypeInfo<T> type) =>
+        Write(null, null, writer => JsonSerializer.Serialize(writer, parameters, type));
+
+    internal static ReadOnlyMemory<byte> Error<T>(string error, T parameters, JsonTypeInfo<T> type) =>
+        Write("error", error, writer => JsonSerializer.Serialize(writer, parameters, type));
+
+    /// <summary>An error of org.varlink.service.</summary>
+    internal static ReadOnlyMemory<byte> Error(VarlinkErrorException error) =>
+        Write("error", $"{VarlinkInterfaces.Service}.{error.Error}", writer =>
+        {
+            writer.WriteStartObject();
+            writer.WriteString(error.Parameter, error.Value);
+            writer.WriteEndObject();
+        });
+
+    private static ReadOnlyMemory<byte> Write(string? kind, string? name, Action<Utf8JsonWriter> writeParameters)
+    {
+        var bytes = new ArrayBufferWriter<byte>();
+        using (var writer = new Utf8JsonWriter(bytes))
+        {
+            writer.WriteStartObject();
+            if (kind is not null)
+                writer.WriteString(kind, name);
+            writer.WritePropertyName("parameters");
+            writeParameters(writer);
+            writer.WriteEndObject();
+        }
+        bytes.Write([(byte)0]);
+        return bytes.WrittenMemory;
+    }
+}
