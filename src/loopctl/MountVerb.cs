@@ -29,6 +29,8 @@ internal sealed class MountVerb
     private readonly Argument<string> _file = new("FILE") { Description = "The image" };
     private readonly Argument<string> _directory = new("DIR") { Description = "Where to mount it" };
 
+    private string? _madeKey;
+
     private MountVerb(Option<string?> control) => _control = control;
 
     internal static Command Create(Option<string?> control)
@@ -109,7 +111,7 @@ internal sealed class MountVerb
             using (var key = new FileStream(keyFile, new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = OwnerOnly }))
                 key.Write(RandomNumberGenerator.GetBytes(NewKeyBytes));
             made.Push(() => File.Delete(keyFile));
-            Console.Out.WriteLine($"made the key {keyFile} ({NewKeyBytes} random bytes): without it the image cannot be read");
+            _madeKey = keyFile;
         }
     }
 
@@ -154,7 +156,7 @@ internal sealed class MountVerb
         ExternalProgram.RunOrFail($"mkfs.{type}", [.. quiet, kernelLoop]);
     }
 
-    private static void Report(ParseResult parsed, Daemon daemon, ConfigureReply device, string kernelLoop, string path, string directory)
+    private void Report(ParseResult parsed, Daemon daemon, ConfigureReply device, string kernelLoop, string path, string directory)
     {
         MountEntry? mounted = MountTable.At(directory);
         string pipeline = string.Join(" -> ", parsed.GetValue<string[]>("-e")?.Select(text => text.Split(':')[0]).Reverse() ?? []);
@@ -163,6 +165,8 @@ internal sealed class MountVerb
         Console.Out.WriteLine($"  chain:  {chain}");
         if (daemon.StartedProcess != 0)
             Console.Out.WriteLine($"  daemon: started for this, process {daemon.StartedProcess}, log {RuntimeDirectory.DefaultLog}; it ends with its last device");
+        if (_madeKey is not null)
+            Console.Out.WriteLine($"  key:    made {_madeKey} ({NewKeyBytes} random bytes); without it the image cannot be read");
         Console.Out.WriteLine($"  undo:   umount {directory}");
         foreach (string warning in device.Warnings)
             Console.Error.WriteLine($"loopctl: {warning}");
