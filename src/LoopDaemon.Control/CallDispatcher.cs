@@ -61,7 +61,7 @@ internal sealed class CallDispatcher
 
             ReadOnlyMemory<byte> reply = method(new ParameterReader(call.Parameters, descriptors), caller);
             return reply.Length <= VarlinkSocket.MaxMessageBytes + 1
-                ? reply : throw new ControlException(ControlError.Failed, Errno.EMSGSIZE, "The answer is longer than a message may be.");
+                ? reply : throw new ControlException(ControlError.Failed, Errno.EMSGSIZE, "the answer is longer than a message may be");
         }
         catch (VarlinkErrorException e)
         {
@@ -79,7 +79,7 @@ internal sealed class CallDispatcher
         {
             // What went wrong inside the daemon is for its log; the client may be anyone.
             _log($"{call.Method} failed for process {caller.Peer.ProcessId} of user {caller.Peer.UserId}", e);
-            return Error(ControlError.Failed, Errno.EIO, "The daemon failed to do this; its log says why.");
+            return Error(ControlError.Failed, Errno.EIO, "the daemon failed to do this; its log says why");
         }
     }
 

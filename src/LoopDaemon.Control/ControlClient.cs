@@ -63,7 +63,7 @@ public sealed class ControlClient : IDisposable
                 transfer.Name, transfer.Options, transfer.Key is null ? null : Send(transfer.Key)))],
             request.AllowDiscards, request.SectorsFromOffset ? SectorsFrom.Offset : SectorsFrom.File);
         if (descriptors.Count > VarlinkSocket.MaxDescriptors)
-            throw new ControlException(ControlError.InvalidArgument, $"At most {VarlinkSocket.MaxDescriptors - 1} transfers may have keys.");
+            throw new ControlException(ControlError.InvalidArgument, $"at most {VarlinkSocket.MaxDescriptors - 1} transfers may have keys");
         return Call("Configure", call, WireFormat.Default.ConfigureCall, WireFormat.Default.ConfigureReply, [.. descriptors]);
     }
 
@@ -109,11 +109,11 @@ public sealed class ControlClient : IDisposable
     {
         ReadOnlyMemory<byte> message = VarlinkWriter.Call(method, call, callType);
         if (message.Length > VarlinkSocket.MaxMessageBytes + 1)
-            throw new ControlException(ControlError.InvalidArgument, Errno.EMSGSIZE, "The request is longer than a message may be.");
+            throw new ControlException(ControlError.InvalidArgument, Errno.EMSGSIZE, "the request is longer than a message may be");
         lock (_lock)
         {
             if (_broken)
-                throw new ControlException(ControlError.Failed, Errno.ENOTCONN, "The connection to the daemon is no longer usable after an earlier failure.");
+                throw new ControlException(ControlError.Failed, Errno.ENOTCONN, "the connection to the daemon is no longer usable after an earlier failure");
             // Until the reply is read in full, a later call would take this one's reply for its own.
             _broken = true;
             using VarlinkMessage reply = Exchange(message.Span, descriptors);
@@ -132,11 +132,11 @@ public sealed class ControlClient : IDisposable
         }
         catch (LinuxException e) when (e.Errno == Errno.ETIMEDOUT)
         {
-            throw new ControlException(ControlError.Failed, Errno.ETIMEDOUT, $"The daemon did not answer within {_timeout.TotalSeconds:0.#} seconds.", e);
+            throw new ControlException(ControlError.Failed, Errno.ETIMEDOUT, $"the daemon did not answer within {_timeout.TotalSeconds:0.#} seconds", e);
         }
         catch (LinuxException e) when (e.Errno is not (Errno.ECONNRESET or BrokenPipe))
         {
-            throw new ControlException(ControlError.Failed, e.Errno, $"The daemon cannot be asked: {e.Errno.Describe()}.", e);
+            throw new ControlException(ControlError.Failed, e.Errno, $"the daemon cannot be asked: {e.Errno.Describe()}", e);
         }
         catch (IOException e)
         {
@@ -165,8 +165,8 @@ public sealed class ControlClient : IDisposable
     }
 
     private static ControlException DaemonGone(Exception? cause) =>
-        new(ControlError.Failed, Errno.ECONNRESET, "The daemon ended the connection before it answered.", cause);
+        new(ControlError.Failed, Errno.ECONNRESET, "the daemon ended the connection before it answered", cause);
 
     private static ControlException Nonsense(Exception? cause) =>
-        new(ControlError.Failed, Errno.EPROTO, "The daemon's answer makes no sense; it may be of another version.", cause);
+        new(ControlError.Failed, Errno.EPROTO, "the daemon's answer makes no sense; it may be of another version", cause);
 }

@@ -25,9 +25,9 @@ public sealed class DaemonUnavailableException : IOException
 
     private static string Sentence(string path, Errno errno) => errno switch
     {
-        _ when IsNobodyListening(errno) => $"No daemon answers on {path}.",
-        Errno.EACCES or Errno.EPERM => $"Permission denied on the socket {path}.",
-        Errno.EAGAIN => $"The daemon on {path} is too busy to accept a connection.",
-        _ => $"Cannot connect to the daemon on {path}: {errno.Describe()}.",
+        _ when IsNobodyListening(errno) => $"no daemon answers on {path}",
+        Errno.EACCES or Errno.EPERM => $"permission denied on the socket {path}",
+        Errno.EAGAIN => $"the daemon on {path} is too busy to accept a connection",
+        _ => $"cannot connect to the daemon on {path}: {errno.Describe()}",
     };
 }

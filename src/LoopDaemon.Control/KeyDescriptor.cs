@@ -36,7 +36,7 @@ public static class KeyDescriptor
         if (error != Errno.None)
             throw Unreadable(error);
         if (status.Kind is not (FileKind.RegularFile or FileKind.Fifo))
-            throw new ControlException(ControlError.BadKey, "A key must come from a regular file or a pipe.");
+            throw new ControlException(ControlError.BadKey, "a key must come from a regular file or a pipe");
 
         // One byte more than allowed tells "too long" from "just fits". Pinned: see above.
         byte[] buffer = GC.AllocateArray<byte>(maxBytes + 1, pinned: true);
@@ -48,7 +48,7 @@ public static class KeyDescriptor
             if (error != Errno.None)
                 throw Unreadable(error);
             if (count > maxBytes)
-                throw new ControlException(ControlError.BadKey, $"The key is longer than {maxBytes} bytes.");
+                throw new ControlException(ControlError.BadKey, $"the key is longer than {maxBytes} bytes");
             byte[] key = GC.AllocateUninitializedArray<byte>(count, pinned: true);
             buffer.AsSpan(0, count).CopyTo(key);
             return key;
@@ -83,6 +83,6 @@ public static class KeyDescriptor
     }
 
     private static ControlException Unreadable(Errno error) => error == Errno.ETIMEDOUT
-        ? new ControlException(ControlError.BadKey, error, "The key did not arrive in time.")
-        : new ControlException(ControlError.BadKey, error, $"The key cannot be read: {error.Describe()}.");
+        ? new ControlException(ControlError.BadKey, error, "the key did not arrive in time")
+        : new ControlException(ControlError.BadKey, error, $"the key cannot be read: {error.Describe()}");
 }

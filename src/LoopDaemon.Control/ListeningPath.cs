@@ -31,7 +31,7 @@ internal sealed class ListeningPath
         // whoever's that is by then; here that is a name that is gone.)
         string birthPath = path + ".new";
         if (System.Text.Encoding.UTF8.GetByteCount(birthPath) > MaxPathBytes)
-            throw LinuxException.WithMessage(Errno.EINVAL, $"The path of the socket {path} is too long.");
+            throw LinuxException.WithMessage(Errno.EINVAL, $"the path of the socket {path} is too long");
         RefuseUnlessStale(path);
 
         var listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
@@ -53,7 +53,7 @@ internal sealed class ListeningPath
             listener.Dispose();
             throw e switch
             {
-                SocketException => LinuxException.WithMessage(Errno.EIO, $"Cannot make the socket {path}: {e.Message}."),
+                SocketException => LinuxException.WithMessage(Errno.EIO, $"cannot make the socket {path}: {e.Message}"),
                 UnauthorizedAccessException => new LinuxException(Errno.EACCES, $"cannot make the socket {path}"),
                 DirectoryNotFoundException => new LinuxException(Errno.ENOENT, $"cannot make the socket {path}"),
                 _ => e,
@@ -81,7 +81,7 @@ internal sealed class ListeningPath
         if (FileStatus.Of(path, out FileStatus status) != Errno.None)
             return;
         if (status.Kind != FileKind.Socket)
-            throw LinuxException.WithMessage(Errno.EEXIST, $"{path} exists and is no socket.");
+            throw LinuxException.WithMessage(Errno.EEXIST, $"{path} exists and is no socket");
         try
         {
             VarlinkSocket.Connect(path, TimeSpan.FromSeconds(1)).Dispose();
@@ -90,6 +90,6 @@ internal sealed class ListeningPath
         {
             return;
         }
-        throw LinuxException.WithMessage(Errno.EBUSY, $"Another daemon answers on {path}.");
+        throw LinuxException.WithMessage(Errno.EBUSY, $"another daemon answers on {path}");
     }
 }

@@ -19,12 +19,12 @@ internal static class RemoteError
                 ControlError.InvalidArgument, $"The daemon refuses the value of \"{parameters.GetProperty("parameter").GetString()}\".");
         }
         if (name.StartsWith(VarlinkInterfaces.Service, StringComparison.Ordinal))
-            return new ControlException(ControlError.Failed, Errno.EOPNOTSUPP, "The daemon is of another version, which cannot do this.");
+            return new ControlException(ControlError.Failed, Errno.EOPNOTSUPP, "the daemon is of another version, which cannot do this");
         // Enum.Parse takes numbers for names.
         if (!name.StartsWith(ControlPrefix, StringComparison.Ordinal)
             || !Enum.TryParse(name[ControlPrefix.Length..], out ControlError error) || error.ToString() != name[ControlPrefix.Length..])
         {
-            return new ControlException(ControlError.Failed, Errno.EPROTO, $"The daemon answered with the unknown error {name}.");
+            return new ControlException(ControlError.Failed, Errno.EPROTO, $"the daemon answered with the unknown error {name}");
         }
         ControlErrorParameters details = parameters.Deserialize(WireFormat.Default.ControlErrorParameters)
             ?? throw new JsonException("an error without parameters");

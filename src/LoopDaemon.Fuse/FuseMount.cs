@@ -90,7 +90,7 @@ public sealed class FuseMount : IDisposable
             {
                 var received = new List<FileDescriptor>();
                 Span<byte> oneByte = stackalloc byte[1];
-                Errno error = DescriptorPassing.Receive(here, oneByte, out _, received, maxDescriptors: 1);
+                Errno error = DescriptorPassing.Receive(here.Number, oneByte, received, maxDescriptors: 1, wait: true, out _, out _);
                 string complaint = helper.StandardError.ReadToEnd().Trim();
                 helper.WaitForExit();
                 if (error == Errno.None && received.Count == 1)

@@ -1,100 +1,114 @@
+using System.Runtime.InteropServices;
 using Mono.Unix.Native;
 
 namespace LoopDaemon.Linux;
 
-/// <summary>File descriptors that travel over a Unix socket beside its bytes (SCM_RIGHTS, unix(7)).</summary>
+/// <summary>File descriptors that travel over a Unix stream socket beside its bytes (SCM_RIGHTS: unix(7), cmsg(3)).</summary>
 public static class DescriptorPassing
 {
-    /// <summary>A connected pair of stream sockets (socketpair(2)), which a child process may inherit.</summary>
+    /// <summary>A connected pair of sockets (socketpair(2)), which a child process may inherit.</summary>
     /// <exception cref="LinuxException">No descriptor is left.</exception>
     public static (FileDescriptor Here, FileDescriptor There) CreatePair()
     {
-        if (Syscall.socketpair(UnixAddressFamily.AF_UNIX, UnixSocketType.SOCK_STREAM, 0, out int here, out int there) != 0)
-            throw new LinuxException((Errno)Stdlib.GetLastError(), "cannot create a pair of sockets");
-        return (new FileDescriptor(here), new FileDescriptor(there));
+        return Syscall.socketpair(UnixAddressFamily.AF_UNIX, UnixSocketType.SOCK_STREAM, 0, out int here, out int there) == 0
+            ? (new FileDescriptor(here), new FileDescriptor(there))
+            : throw new LinuxException(LastError.Get(), "cannot create a pair of sockets");
     }
 
-    /// <summary>Receives bytes, and the descriptors that came with them, close-on-exec.</summary>
-    /// <param name="socket">A Unix stream socket.</param>
-    /// <param name="destination">Where the bytes go.</param>
-    /// <param name="count">How many came; 0 is the end of the stream.</param>
-    /// <param name="descriptors">Filled up; the caller owns what is in it.</param>
-    /// <param name="maxDescriptors">More of them than this in one message is EMSGSIZE, and all are closed.</param>
-    public static unsafe Errno Receive(
-        FileDescriptor socket, Span<byte> destination, out int count, ICollection<FileDescriptor> descriptors, int maxDescriptors)
-    {
-        fixed (byte* buffer = destination)
-        {
-            var message = new Msghdr
-            {
-                msg_iov = [new Iovec { iov_base = (nint)buffer, iov_len = (ulong)destination.Length }],
-                msg_iovlen = 1,
-                msg_control = new byte[Syscall.CMSG_SPACE((ulong)maxDescriptors * sizeof(int))],
-            };
-            message.msg_controllen = message.msg_control.Length;
-            long received = Syscall.recvmsg(socket.Number, message, MessageFlags.MSG_CMSG_CLOEXEC);
-            if (received < 0)
-            {
-                count = 0;
-                return (Errno)Stdlib.GetLastError();
-            }
-            count = (int)received;
-            return Collect(message, descriptors);
-        }
-    }
-
-    /// <summary>Sends bytes, with descriptors beside the first of them; the caller keeps its own.</summary>
-    /// <returns>The result and how many bytes were sent; the descriptors went along if any byte did.</returns>
+    /// <summary>Sends some bytes, and all of the descriptors with the first of them; the caller keeps its own.</summary>
+    /// <param name="socket">The number of a connected socket, which its owner keeps open meanwhile.</param>
+    /// <param name="bytes">The bytes.</param>
+    /// <param name="descriptors">The descriptors.</param>
+    /// <param name="wait">Wait for room in the peer's queue; otherwise EAGAIN where there is none.</param>
+    /// <param name="count">How many bytes were sent.</param>
     public static unsafe Errno Send(
-        FileDescriptor socket, ReadOnlySpan<byte> source, ReadOnlySpan<int> descriptors, out int count)
+        int socket, ReadOnlySpan<byte> bytes, ReadOnlySpan<FileDescriptor> descriptors, bool wait, out int count)
     {
-        fixed (byte* buffer = source)
+        fixed (byte* start = bytes)
         {
-            var message = new Msghdr
-            {
-                msg_iov = [new Iovec { iov_base = (nint)buffer, iov_len = (ulong)source.Length }],
-                msg_iovlen = 1,
-            };
+            Msghdr message = Over((nint)start, bytes.Length);
             if (descriptors.Length > 0)
-            {
-                int dataBytes = descriptors.Length * sizeof(int);
-                message.msg_control = new byte[Syscall.CMSG_SPACE((ulong)dataBytes)];
-                message.msg_controllen = message.msg_control.Length;
-                var header = new Cmsghdr
-                {
-                    cmsg_len = (long)Syscall.CMSG_LEN((ulong)dataBytes),
-                    cmsg_level = UnixSocketProtocol.SOL_SOCKET,
-                    cmsg_type = UnixSocketControlMessage.SCM_RIGHTS,
-                };
-                header.WriteToBuffer(message, 0);
-                int at = (int)Syscall.CMSG_DATA(message, 0);
-                System.Runtime.InteropServices.MemoryMarshal.AsBytes(descriptors).CopyTo(message.msg_control.AsSpan(at, dataBytes));
-            }
-            long sent = Syscall.sendmsg(socket.Number, message, MessageFlags.MSG_NOSIGNAL);
-            count = sent < 0 ? 0 : (int)sent;
-            return sent < 0 ? (Errno)Stdlib.GetLastError() : Errno.None;
+                AttachRights(message, descriptors);
+            // MSG_NOSIGNAL: a peer that is gone is EPIPE here, not a signal to the whole process.
+            MessageFlags flags = MessageFlags.MSG_NOSIGNAL | (wait ? 0 : MessageFlags.MSG_DONTWAIT);
+            return Repeat(() => Syscall.sendmsg(socket, message, flags), out count);
         }
     }
 
-    private static Errno Collect(Msghdr message, ICollection<FileDescriptor> descriptors)
+    /// <summary>Receives some bytes, and the descriptors that came with them.</summary>
+    /// <param name="socket">The number of a connected socket, which its owner keeps open meanwhile.</param>
+    /// <param name="destination">Where the bytes go.</param>
+    /// <param name="descriptors">Where the descriptors are added; they are close-on-exec and the caller's to close.</param>
+    /// <param name="maxDescriptors">How many there is room for.</param>
+    /// <param name="wait">Wait until something comes; otherwise EAGAIN where there is nothing.</param>
+    /// <param name="count">How many bytes came; 0 at the end of the stream.</param>
+    /// <param name="lost">There were more descriptors than room, or than this process may have open.</param>
+    public static unsafe Errno Receive(
+        int socket, Span<byte> destination, List<FileDescriptor> descriptors, int maxDescriptors, bool wait, out int count, out bool lost)
     {
-        bool truncated = (message.msg_flags & MessageFlags.MSG_CTRUNC) != 0;
+        fixed (byte* start = destination)
+        {
+            Msghdr message = Over((nint)start, destination.Length);
+            message.msg_control = new byte[Syscall.CMSG_SPACE((ulong)maxDescriptors * sizeof(int))];
+            message.msg_controllen = message.msg_control.Length;
+            MessageFlags flags = MessageFlags.MSG_CMSG_CLOEXEC | (wait ? 0 : MessageFlags.MSG_DONTWAIT);
+            Errno error = Repeat(() => Syscall.recvmsg(socket, message, flags), out count);
+            lost = error == Errno.None && message.msg_flags.HasFlag(MessageFlags.MSG_CTRUNC);
+            if (error == Errno.None)
+                TakeRights(message, descriptors);
+            return error;
+        }
+    }
+
+    private static Msghdr Over(nint start, int length) => new()
+    {
+        msg_iov = [new Iovec { iov_base = start, iov_len = (ulong)length }],
+        msg_iovlen = 1,
+    };
+
+    private static void AttachRights(Msghdr message, ReadOnlySpan<FileDescriptor> descriptors)
+    {
+        ulong bytes = (ulong)descriptors.Length * sizeof(int);
+        message.msg_control = new byte[Syscall.CMSG_SPACE(bytes)];
+        message.msg_controllen = message.msg_control.Length;
+        new Cmsghdr
+        {
+            cmsg_len = (long)Syscall.CMSG_LEN(bytes),
+            cmsg_level = UnixSocketProtocol.SOL_SOCKET,
+            cmsg_type = UnixSocketControlMessage.SCM_RIGHTS,
+        }.WriteToBuffer(message, 0);
+        Span<int> numbers = Numbers(message, 0, (int)bytes);
+        for (int i = 0; i < descriptors.Length; i++)
+            numbers[i] = descriptors[i].Number;
+    }
+
+    private static void TakeRights(Msghdr message, List<FileDescriptor> descriptors)
+    {
         for (long at = Syscall.CMSG_FIRSTHDR(message); at >= 0; at = Syscall.CMSG_NXTHDR(message, at))
         {
-            Cmsghdr header = Cmsghdr.ReadFromBuffer(message, at);
+            var header = Cmsghdr.ReadFromBuffer(message, at);
             if (header.cmsg_level != UnixSocketProtocol.SOL_SOCKET || header.cmsg_type != UnixSocketControlMessage.SCM_RIGHTS)
                 continue;
-            long data = Syscall.CMSG_DATA(message, at);
-            long end = at + header.cmsg_len;
-            for (; data + sizeof(int) <= end; data += sizeof(int))
-            {
-                var descriptor = new FileDescriptor(BitConverter.ToInt32(message.msg_control, (int)data));
-                if (truncated)
-                    descriptor.Dispose();
-                else
-                    descriptors.Add(descriptor);
-            }
+            foreach (int number in Numbers(message, at, (int)(header.cmsg_len - (long)Syscall.CMSG_LEN(0))))
+                descriptors.Add(new FileDescriptor(number));
         }
-        return truncated ? Errno.EMSGSIZE : Errno.None;
+    }
+
+    private static Span<int> Numbers(Msghdr message, long header, int bytes) =>
+        MemoryMarshal.Cast<byte, int>(message.msg_control.AsSpan((int)Syscall.CMSG_DATA(message, header), bytes));
+
+    /// <summary>Makes a call again as long as signals interrupt it.</summary>
+    private static Errno Repeat(Func<long> call, out int result)
+    {
+        while (true)
+        {
+            long value = call();
+            // Mono.Posix keeps the number that the C library left behind, as any P/Invoke with SetLastError does.
+            Errno error = value < 0 ? LastError.Get() : Errno.None;
+            if (error == Errno.EINTR)
+                continue;
+            result = value < 0 ? 0 : (int)value;
+            return error;
+        }
     }
 }

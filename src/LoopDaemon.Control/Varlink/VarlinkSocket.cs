@@ -80,7 +80,7 @@ internal sealed class VarlinkSocket : IDisposable
         var deadline = Deadline.After(timeout);
         while (!message.IsEmpty)
         {
-            Errno error = UnixSocketCalls.Send(_socket, message, descriptors, out int count);
+            Errno error = DescriptorPassing.Send(UnixSocketCalls.Number(_socket), message, descriptors, wait: false, out int count);
             if (error == Errno.EAGAIN)
                 error = UnixSocketCalls.Wait(_socket, PollEvents.POLLOUT, deadline);
             if (error != Errno.None)
@@ -169,7 +169,8 @@ internal sealed class VarlinkSocket : IDisposable
         Errno error;
         int count;
         bool lost;
-        while ((error = UnixSocketCalls.Receive(_socket, _buffer.AsSpan(_end), descriptors, MaxDescriptors, out count, out lost)) == Errno.EAGAIN)
+        while ((error = DescriptorPassing.Receive(
+            UnixSocketCalls.Number(_socket), _buffer.AsSpan(_end), descriptors, MaxDescriptors, wait: false, out count, out lost)) == Errno.EAGAIN)
         {
             error = UnixSocketCalls.Wait(_socket, PollEvents.POLLIN, deadline);
             if (error == Errno.ETIMEDOUT && started)
