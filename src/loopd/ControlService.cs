@@ -2,13 +2,19 @@ using LoopDaemon.Control;
 using LoopDaemon.Devices;
 using LoopDaemon.Linux;
 using LoopDaemon.Transfers;
+using Microsoft.Extensions.Logging;
 
 namespace LoopDaemon.Daemon;
 
 /// <summary>What the control socket's methods do. Root and the daemon's own user may do everything, anybody else sees and
 /// clears what he bound.</summary>
-internal sealed class ControlService(DeviceTable table, TransferRegistry registry, DeviceDirectory directory) : IControlService
+internal sealed partial class ControlService(
+    DeviceTable table, TransferRegistry registry, DeviceDirectory directory, ILogger<ControlService> logger) : IControlService
 {
+    /// <summary>The kernel tells of a file's last close just after close(2) has returned; whoever closes a device and then
+    /// clears it should find it gone.</summary>
+    private static readonly TimeSpan LastCloseTime = TimeSpan.FromMilliseconds(100);
+
     private static readonly TimeSpan KeyTime = TimeSpan.FromSeconds(10);
 
     public ConfigureReply Configure(ConfigureRequest request, ControlCaller caller)
@@ -35,10 +41,12 @@ internal sealed class ControlService(DeviceTable table, TransferRegistry registr
         }
         catch (TransferException refused)
         {
+            LogRefused(logger, caller.Peer.UserId, refused.Message);
             throw new ControlException(Kind(refused.Problem), refused.Errno, refused.Message);
         }
         catch (LinuxException refused)
         {
+            LogRefused(logger, caller.Peer.UserId, refused.Message);
             throw new ControlException(Kind(refused.Errno), refused.Errno, refused.Message);
         }
         finally
@@ -50,6 +58,7 @@ internal sealed class ControlService(DeviceTable table, TransferRegistry registr
     public ClearReply Clear(int device, ControlCaller caller)
     {
         LoopDevice bound = Owned(device, caller, out _);
+        SpinWait.SpinUntil(() => bound.Openers == 0, LastCloseTime);
         try
         {
             return new ClearReply(DeviceTable.Clear(bound));
@@ -150,4 +159,7 @@ internal sealed class ControlService(DeviceTable table, TransferRegistry registr
         Errno.EPERM or Errno.EACCES => ControlError.PermissionDenied,
         _ => ControlError.Failed,
     };
+
+    [LoggerMessage(LogLevel.Information, "bind for user {Uid} refused: {Reason}")]
+    private static partial void LogRefused(ILogger logger, uint uid, string reason);
 }
