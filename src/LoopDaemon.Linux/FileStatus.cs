@@ -42,12 +42,16 @@ public readonly record struct FileStatus(
         | ((ulong)(DeviceMinor & 0xffffff00) << 12) | (DeviceMinor & 0xff);
 
     /// <summary>Asks for the status of a path, following symbolic links.</summary>
+    /// <param name="path">The path.</param>
+    /// <param name="status">Its status.</param>
+    /// <param name="fresh">Ask the file system's server, even where the kernel remembers an answer that is still valid
+    /// (AT_STATX_FORCE_SYNC).</param>
     /// <returns><see cref="Errno.None"/> and the status, or the error.</returns>
-    public static unsafe Errno Of(string path, out FileStatus status)
+    public static unsafe Errno Of(string path, out FileStatus status, bool fresh = false)
     {
-        const int AtFdcwd = -100;
+        const int AtFdcwd = -100, ForceSync = 0x2000;
         Libc.StatxBuffer raw;
-        return Finish(Libc.statx(AtFdcwd, path, 0, BasicStats, &raw), in raw, out status);
+        return Finish(Libc.statx(AtFdcwd, path, fresh ? ForceSync : 0, BasicStats, &raw), in raw, out status);
     }
 
     internal const uint BasicStats = 0x7ff;

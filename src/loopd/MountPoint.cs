@@ -72,10 +72,11 @@ internal sealed partial class MountPoint : IDisposable
         return System.IO.Path.Combine(open.DescribePath(), System.IO.Path.GetFileName(path));
     }
 
-    /// <summary>A mount whose daemon died answers ENOTCONN at once; one that does not answer at all is not dead.</summary>
+    /// <summary>A mount whose daemon died answers ENOTCONN at once, but for what the kernel remembers of its directory; one
+    /// that does not answer at all is not dead.</summary>
     private static bool IsDead(string path)
     {
-        Task<Errno> status = Task.Run(() => FileStatus.Of(path, out _));
+        Task<Errno> status = Task.Run(() => FileStatus.Of(path, out _, fresh: true));
         return status.Wait(AnswerTime) && status.Result is Errno.ENOTCONN or Errno.ECONNABORTED;
     }
 

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using LoopDaemon.Control;
 using LoopDaemon.Linux;
 
 namespace LoopDaemon.EndToEnd.Tests;
@@ -87,6 +88,14 @@ internal sealed class Loopd : IDisposable
         return path;
     }
 
+    /// <summary>Makes a file of given bytes.</summary>
+    internal string MakeFile(string name, byte[] contents)
+    {
+        string path = File(name);
+        System.IO.File.WriteAllBytes(path, contents);
+        return path;
+    }
+
     /// <summary>Sends a signal, as kill(1) names it.</summary>
     internal void Signal(string name) =>
         Shell.Run("kill", "-s", name, ProcessId.ToString(CultureInfo.InvariantCulture));
@@ -147,9 +156,23 @@ internal sealed class Loopd : IDisposable
                 _log.Add(line.Data ?? "");
         };
         process.BeginErrorReadLine();
-        WaitUntil(() => process.HasExited || System.IO.File.Exists(Socket), "loopd becomes ready");
+        WaitUntil(() => process.HasExited || Answers(), "loopd becomes ready");
         Assert.False(process.HasExited, $"loopd ended at once: {Log}");
         return process;
+    }
+
+    /// <summary>A daemon that was killed leaves its socket's file behind: only a connection shows that one is there.</summary>
+    private bool Answers()
+    {
+        try
+        {
+            ControlClient.Connect(Socket).Dispose();
+            return true;
+        }
+        catch (DaemonUnavailableException)
+        {
+            return false;
+        }
     }
 
     /// <summary>The last resort for a mount that hangs: the kernel fails all that waits for it.</summary>
