@@ -7,7 +7,8 @@ namespace LoopDaemon.Daemon;
 /// Openers with O_DIRECT go past it (and write in parallel), others through it. The two do not see each other's data on
 /// every kernel (before Linux 6.6 a FOPEN_DIRECT_IO write leaves stale pages behind), so a device is in one mode at a
 /// time: while it is open past the cache, everybody is; while it is open through the cache, O_DIRECT is left to the
-/// kernel, which then keeps the cache coherent. Pages from before a time past the cache are dropped.</summary>
+/// kernel, which then keeps the cache coherent. Pages from before a time past the cache are dropped by each open that follows
+/// it, until all of these are closed: only then has the kernel dropped them for certain.</summary>
 internal sealed class CacheMode
 {
     private readonly Lock _gate = new();
@@ -41,7 +42,6 @@ internal sealed class CacheMode
             {
                 _cached++;
                 modes = _stale ? OpenModes.None : OpenModes.KeepCache;
-                _stale = false;
             }
             return true;
         }
@@ -55,8 +55,8 @@ internal sealed class CacheMode
         {
             if (direct && _direct > 0)
                 _direct--;
-            else if (!direct && _cached > 0)
-                _cached--;
+            else if (!direct && _cached > 0 && --_cached == 0)
+                _stale = false;
         }
     }
 }
