@@ -65,10 +65,15 @@ public sealed class FuseMount : IDisposable
     private static FileDescriptor MountAsRoot(string mountPoint, FuseMountOptions options)
     {
         const uint NoSuid = 2, NoDev = 4;
-        FileDescriptor device = FileDescriptor.Open("/dev/fuse", OpenFlags.ReadWrite);
+        Errno error = FileDescriptor.TryOpen("/dev/fuse", OpenFlags.ReadWrite, out FileDescriptor? device);
+        if (device is null)
+        {
+            throw LinuxException.WithMessage(error,
+                $"cannot open /dev/fuse: {error.Describe()}{(error == Errno.ENOENT ? "; modprobe fuse brings the kernel's FUSE" : "")}");
+        }
         string data = $"fd={device.Number},rootmode=40755,user_id={Credentials.UserId},group_id={Credentials.GroupId},default_permissions"
             + (options.AllowOther ? ",allow_other" : "");
-        Errno error = MountTable.Mount(options.Name, mountPoint, $"fuse.{options.Name}", NoSuid | NoDev, data);
+        error = MountTable.Mount(options.Name, mountPoint, $"fuse.{options.Name}", NoSuid | NoDev, data);
         if (error == Errno.None)
             return device;
         device.Dispose();

@@ -27,7 +27,7 @@ public static class KernelLoop
     {
         OpenFlags access = readOnly ? OpenFlags.ReadOnly : OpenFlags.ReadWrite;
         using FileDescriptor backing = FileDescriptor.Open(backingFile, access | FileDescriptor.Direct);
-        using FileDescriptor control = FileDescriptor.Open("/dev/loop-control", OpenFlags.ReadWrite);
+        using FileDescriptor control = OpenControl();
         while (true)
         {
             Errno error = control.Control(ControlGetFree, 0, out int number);
@@ -71,6 +71,13 @@ public static class KernelLoop
             }
         }
         return found;
+    }
+
+    private static FileDescriptor OpenControl()
+    {
+        Errno error = FileDescriptor.TryOpen("/dev/loop-control", OpenFlags.ReadWrite, out FileDescriptor? control);
+        return control ?? throw LinuxException.WithMessage(error,
+            $"cannot open /dev/loop-control: {error.Describe()}{(error == Errno.ENOENT ? "; modprobe loop brings the kernel's loop devices" : "")}");
     }
 
     /// <summary><c>struct loop_config</c> of linux/loop.h: 304 bytes.</summary>

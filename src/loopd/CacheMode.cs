@@ -14,7 +14,7 @@ internal sealed class CacheMode
     private readonly Lock _gate = new();
     private int _cached;
     private int _direct;
-    private bool _stale;
+    private bool _stale = true;
 
     /// <summary>Counts an open.</summary>
     /// <param name="wantsDirect">Whether the opener gave O_DIRECT.</param>
