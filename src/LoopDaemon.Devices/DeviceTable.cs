@@ -85,6 +85,11 @@ public sealed class DeviceTable
         {
             binding = Binding.Create(request, _registry);
         }
+        catch
+        {
+            request.BackingFile.Dispose();
+            throw;
+        }
         finally
         {
             device.Settle(binding, request.Autoclear);
