@@ -18,9 +18,9 @@ var root = new RootCommand("Binds files to loop devices in user space, through t
 };
 new LosetupFace(control).AddTo(root);
 
-ParseResult parsed = root.Parse(args);
-if (parsed.Errors.Count > 0)
-    return Refuse($"{parsed.Errors[0].Message} Try loopctl --help.");
+ParseResult parsed = Arguments.Parse(root, args);
+if (Arguments.Complaint(parsed, args) is { } complaint)
+    return Refuse($"{complaint} Try loopctl --help.");
 try
 {
     return parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
