@@ -95,8 +95,8 @@ public sealed class ClearTests
         device.Open(forWriting: false);
         device.Close();
         Assert.Equal(
-            [(first, true), (first, false), (second, true), (second, false)],
-            bench.Changes.Select(change => (change.Binding, change.Change == DeviceChange.Bound)));
+            [(first, DeviceChange.Bound), (first, DeviceChange.Cleared), (second, DeviceChange.Bound), (second, DeviceChange.ClearedAtLastClose)],
+            bench.Changes.Select(change => (change.Binding, change.Change)));
     }
 
     [Fact]
