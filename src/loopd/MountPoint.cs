@@ -72,24 +72,28 @@ internal sealed partial class MountPoint : IDisposable
         return System.IO.Path.Combine(open.DescribePath(), System.IO.Path.GetFileName(path));
     }
 
-    /// <summary>A mount whose daemon died answers ENOTCONN at once; one that does not answer at all is not dead.</summary>
+    /// <summary>A mount whose daemon died answers ENOTCONN at once; one that does not answer at all is not dead. An open is
+    /// asked for, as the kernel answers a stat(2) by itself for as long as it may keep what it knows.</summary>
     private static bool IsDead(string path)
     {
-        Task<Errno> status = Task.Run(() => FileStatus.Of(path, out _));
-        return status.Wait(AnswerTime) && status.Result is Errno.ENOTCONN or Errno.ECONNABORTED;
+        Task<Errno> answer = Task.Run(() =>
+        {
+            Errno error = FileDescriptor.TryOpen(path, OpenFlags.ReadOnly, out FileDescriptor? directory);
+            directory?.Dispose();
+            return error;
+        });
+        return answer.Wait(AnswerTime) && answer.Result is Errno.ENOTCONN or Errno.ECONNABORTED;
     }
 
     private static void Clean(string path, ILogger logger)
     {
+        // Before the mount is out of sight: a file's path no longer shows where it was, then.
+        List<KernelLoop.Attached> orphans = [.. KernelLoop.List().Where(loop => loop.BackingFile.StartsWith(path + "/", StringComparison.Ordinal))];
         Errno error = FuseMount.Unmount(path, detach: true);
         if (error != Errno.None)
             throw new LinuxException(error, $"cannot clean the dead mount on {path}");
         LogCleaned(logger, path);
-        foreach (KernelLoop.Attached orphan in KernelLoop.List())
-        {
-            if (orphan.BackingFile.StartsWith(path + "/", StringComparison.Ordinal))
-                LogOrphan(logger, orphan.Path, orphan.BackingFile);
-        }
+        orphans.ForEach(orphan => LogOrphan(logger, orphan.Path, orphan.BackingFile));
     }
 
     [LoggerMessage(LogLevel.Warning, "{MountPoint} was the mount of a loopd that has died; it is cleaned")]
