@@ -37,6 +37,11 @@ internal sealed class ControlService(DeviceTable table, TransferRegistry registr
         {
             throw new ControlException(Kind(refused.Problem), refused.Errno, refused.Message);
         }
+        catch (LinuxException refused) when (refused.Errno == Errno.EBUSY && IsOfAnotherUser(request.Device, caller))
+        {
+            // The table's own sentence names the other user's file.
+            throw new ControlException(ControlError.Busy, $"loop{request.Device} is in use by another user");
+        }
         catch (LinuxException refused)
         {
             throw new ControlException(Kind(refused.Errno), refused.Errno, refused.Message);
@@ -109,6 +114,9 @@ internal sealed class ControlService(DeviceTable table, TransferRegistry registr
         return MayControl(binding, caller) ? device
             : throw new ControlException(ControlError.PermissionDenied, $"{device.Name} belongs to another user");
     }
+
+    private bool IsOfAnotherUser(int? device, ControlCaller caller) =>
+        device is { } number && table.Find(number)?.Binding is { } binding && !MayControl(binding, caller);
 
     private static bool MayControl(Binding binding, ControlCaller caller) =>
         caller.IsRoot || caller.Peer.UserId == Credentials.UserId || caller.Peer.UserId == binding.OwnerUid;

@@ -15,6 +15,7 @@ public sealed class SharedLoopd : IDisposable
         {
             _loopd = new Loopd("--max-loop", "8", "--control-mode", "0600");
             File.SetUnixFileMode(_loopd.Directory, (UnixFileMode)0b111_101_101);
+            Loopd.WaitUntil(() => _loopd.Log.Contains("ready", StringComparison.Ordinal), "the daemon has opened its log");
         }
         using ControlClient client = _loopd.Connect();
         foreach (DeviceStatus device in client.List())
@@ -37,6 +38,7 @@ internal static class LoopdCalls
         return client.List();
     }
 
-    /// <summary>How many descriptors the daemon has open.</summary>
-    internal static int OpenDescriptors(this Loopd loopd) => Directory.GetFileSystemEntries($"/proc/{loopd.ProcessId}/fd").Length;
+    /// <summary>How many descriptors the daemon has open, but for the assemblies that it loads when it needs them.</summary>
+    internal static int OpenDescriptors(this Loopd loopd) => Directory.EnumerateFileSystemEntries($"/proc/{loopd.ProcessId}/fd")
+        .Count(entry => new FileInfo(entry).LinkTarget is { } target && !target.EndsWith(".dll", StringComparison.Ordinal));
 }
