@@ -17,7 +17,7 @@ internal static class Arguments
         if (UnknownOption(parsed, words) is { } unknown)
             return $"unknown option {unknown}.";
         if (parsed.Errors.Count > 0)
-            return OneLine(parsed.Errors[0].Message);
+            return parsed.Errors[0].Message;
         return WithoutValue(parsed) is { } option ? $"option {option} needs a value." : null;
     }
 
@@ -49,6 +49,4 @@ internal static class Arguments
                 yield return child;
         }
     }
-
-    private static string OneLine(string text) => string.Join(' ', text.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries));
 }

@@ -30,8 +30,10 @@ catch (Exception expected) when (expected is CommandException or ControlExceptio
     return Refuse(expected.Message);
 }
 
+// One line, also of what another program printed on several.
 static int Refuse(string sentence)
 {
-    Console.Error.WriteLine($"loopctl: {sentence}");
+    string[] lines = sentence.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+    Console.Error.WriteLine($"loopctl: {string.Join(' ', lines)}");
     return 1;
 }
