@@ -8,8 +8,10 @@ public enum DeviceChange
 {
     /// <summary>It was bound.</summary>
     Bound,
-    /// <summary>It was unbound.</summary>
+    /// <summary>It was unbound on request, while nobody had it open.</summary>
     Cleared,
+    /// <summary>It was unbound by its last close (autoclear).</summary>
+    ClearedAtLastClose,
 }
 
 /// <summary>A request that failed in the backing file.</summary>
@@ -84,6 +86,11 @@ public sealed class DeviceTable
         try
         {
             binding = Binding.Create(request, _registry);
+        }
+        catch
+        {
+            request.BackingFile.Dispose();
+            throw;
         }
         finally
         {

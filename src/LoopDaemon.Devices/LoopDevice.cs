@@ -66,7 +66,7 @@ public sealed class LoopDevice
             if (_openers > 0 && --_openers == 0 && _autoclear)
                 cleared = Unbind();
         }
-        Finish(cleared);
+        Finish(cleared, DeviceChange.ClearedAtLastClose);
     }
 
     /// <summary>Reads; at the end of the device fewer bytes than asked for, past it none.</summary>
@@ -192,7 +192,7 @@ public sealed class LoopDevice
             }
             cleared = Unbind();
         }
-        Finish(cleared);
+        Finish(cleared, DeviceChange.Cleared);
         return Errno.None;
     }
 
@@ -204,12 +204,12 @@ public sealed class LoopDevice
         return binding;
     }
 
-    private void Finish(Binding? cleared)
+    private void Finish(Binding? cleared, DeviceChange change)
     {
         if (cleared is null)
             return;
         cleared.Dispose();
-        _table.Report(this, cleared, DeviceChange.Cleared);
+        _table.Report(this, cleared, change);
     }
 
     private Errno Clip(long offset, ref long length, out Binding? binding)

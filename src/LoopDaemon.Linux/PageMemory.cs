@@ -45,6 +45,7 @@ public sealed unsafe class PageMemory : IDisposable
     public Span<byte> Span(int offset, int length)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(offset);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(offset, Length);
         ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)length, (uint)(Length - offset));
         return new Span<byte>(_start + offset, length);
     }

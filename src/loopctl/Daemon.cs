@@ -14,8 +14,11 @@ internal sealed class Daemon
     private readonly bool _isDefault;
 
     /// <summary>The daemon on a socket: the given one, LOOPD_CONTROL's, or the default one.</summary>
+    /// <exception cref="CommandException">The given one has no name.</exception>
     internal Daemon(string? socket)
     {
+        if (socket?.Length == 0)
+            throw new CommandException("--control must name a socket");
         string? chosen = socket ?? Environment.GetEnvironmentVariable("LOOPD_CONTROL");
         _isDefault = string.IsNullOrEmpty(chosen);
         _socket = _isDefault ? RuntimeDirectory.DefaultSocket : Path.GetFullPath(chosen!);

@@ -1,5 +1,6 @@
 using System.ComponentModel;
 using System.Diagnostics;
+using LoopDaemon.Linux;
 
 namespace LoopDaemon.CommandLine;
 
@@ -29,16 +30,19 @@ internal static class ExternalProgram
         }
         catch (Win32Exception missing)
         {
-            throw new CommandException($"cannot run {program}: {missing.Message}");
+            throw new CommandException($"cannot run {program}: {((Errno)missing.NativeErrorCode).Describe()}");
         }
     }
 
     /// <summary>Runs a program that must succeed.</summary>
-    /// <exception cref="CommandException">It failed; the message is what it printed.</exception>
-    internal static void RunOrFail(string program, params IEnumerable<string> arguments)
+    /// <param name="failure">What it means if it does not, naming the file; what the program printed follows.</param>
+    /// <param name="program">The program.</param>
+    /// <param name="arguments">Its arguments.</param>
+    /// <exception cref="CommandException">It failed, or is not installed.</exception>
+    internal static void RunOrFail(string failure, string program, params IEnumerable<string> arguments)
     {
         (int exitCode, string output) = Run(program, arguments);
         if (exitCode != 0)
-            throw new CommandException(output.Length > 0 ? output : $"{program} failed with exit code {exitCode}");
+            throw new CommandException($"{failure}: {(output.Length > 0 ? output : $"{program} failed with exit code {exitCode}")}");
     }
 }

@@ -55,11 +55,11 @@ internal sealed class LosetupFace
         if (binds)
             return Bind(parsed, daemon, find ? null : operands[0], operands[^1]);
         if (find)
-            return operands.Length == 0 ? PrintFree(daemon) : throw new CommandException("unexpected arguments");
+            return operands.Length == 0 ? PrintFree(daemon) : throw Unexpected(operands[1..]);
         if (detach)
             return Detach(daemon, operands);
         if (operands.Length > 1)
-            throw new CommandException("unexpected arguments");
+            throw Unexpected(list || json || all ? operands[1..] : operands);
         return List(daemon, operands.SingleOrDefault(), list || json || (!all && operands.Length == 0), json);
     }
 
@@ -112,9 +112,17 @@ internal sealed class LosetupFace
                 Console.Error.WriteLine($"loopctl: {name}: detach failed: {refused.Message}");
                 result = 1;
             }
+            catch (CommandException refused)
+            {
+                Console.Error.WriteLine($"loopctl: {refused.Message}");
+                result = 1;
+            }
         }
         return result;
     }
+
+    private static CommandException Unexpected(string[] operands) =>
+        new($"unexpected arguments: {string.Join(' ', operands)}; try loopctl --help");
 
     private static int List(Daemon daemon, string? name, bool asTable, bool asJson)
     {

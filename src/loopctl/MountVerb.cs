@@ -19,7 +19,7 @@ internal sealed class MountVerb
         HelpName = "SIZE",
         Description = "Make FILE with this size first (and a missing key file of random bytes, and DIR)",
     };
-    private readonly Option<string?> _mkfs = new("--mkfs") { HelpName = "TYPE", Description = "Make a file system on it first (mkfs.TYPE); only on a blank device" };
+    private readonly Option<string?> _mkfs = new("--mkfs") { HelpName = "TYPE", Description = "Make a file system on it first (mkfs.TYPE); only on a blank FILE" };
     private readonly Option<string?> _type = new("-t", "--types") { HelpName = "TYPE", Description = "The file system's type, for mount" };
     private readonly Option<string?> _options = new("-o", "--options") { HelpName = "OPTIONS", Description = "Options for mount" };
     private readonly Option<bool> _readOnly = new("-r", "--read-only") { Description = "Bind and mount read-only" };
@@ -47,7 +47,7 @@ internal sealed class MountVerb
 
     private int Run(ParseResult parsed)
     {
-        string path = parsed.GetValue(_file)!, directory = Path.GetFullPath(parsed.GetValue(_directory)!);
+        string path = parsed.GetValue(_file)!, directory = MountDirectory.Resolve(parsed.GetValue(_directory)!);
         if (!Credentials.IsRoot)
             throw new CommandException("mount needs root, as the kernel mounts block devices for root alone: loopctl -f --show FILE gives you the device as a file");
         long offset = SizeText.Parse(parsed.GetValue(_offset) ?? "0", "offset");
@@ -69,7 +69,9 @@ internal sealed class MountVerb
             var daemon = new Daemon(parsed.GetValue(_control));
             using ControlClient client = daemon.ConnectOrStart();
             ConfigureReply device = client.Configure(request);
-            string kernelLoop = MountDevice(parsed, client, device, path, directory);
+            string kernelLoop = MountDevice(parsed, client, request, device, path, directory);
+            // It is mounted: from here on nothing that was made may be taken away, whatever becomes of the report.
+            made.Clear();
             Report(parsed, daemon, device, kernelLoop, path, directory);
             return 0;
         }
@@ -84,6 +86,8 @@ internal sealed class MountVerb
     /// <summary>Makes what --create promises; what was made is taken back if the command fails.</summary>
     private void Prepare(ParseResult parsed, string path, string directory, Stack<Action> made)
     {
+        if (File.Exists(directory))
+            throw new CommandException($"{directory}: the mount point is not a directory");
         if (parsed.GetValue(_create) is not { } size)
         {
             if (!Directory.Exists(directory))
@@ -91,11 +95,7 @@ internal sealed class MountVerb
             return;
         }
         long bytes = SizeText.Parse(size, "size");
-        if (!Directory.Exists(directory))
-        {
-            Directory.CreateDirectory(directory);
-            made.Push(() => Directory.Delete(directory));
-        }
+        MountDirectory.Make(directory, made);
         Errno error = FileDescriptor.TryOpen(path, OpenFlags.ReadWrite | OpenFlags.Create | OpenFlags.Exclusive, out FileDescriptor? image, (uint)OwnerOnly);
         if (error == Errno.EEXIST)
             throw new CommandException($"{path}: exists already: leave out --create (and --mkfs) to mount it");
@@ -108,14 +108,15 @@ internal sealed class MountVerb
             throw new CommandException($"{path}: cannot be made {bytes} bytes long: {error.Describe()}");
         if (_transfers.OnlyKeyFile(parsed) is { } keyFile && !File.Exists(keyFile))
         {
-            using (var key = new FileStream(keyFile, new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = OwnerOnly }))
-                key.Write(RandomNumberGenerator.GetBytes(NewKeyBytes));
+            using var key = new FileStream(keyFile, new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = OwnerOnly });
             made.Push(() => File.Delete(keyFile));
+            key.Write(RandomNumberGenerator.GetBytes(NewKeyBytes));
             _madeKey = keyFile;
         }
     }
 
-    private string MountDevice(ParseResult parsed, ControlClient client, ConfigureReply device, string path, string directory)
+    private string MountDevice(
+        ParseResult parsed, ControlClient client, ConfigureRequest request, ConfigureReply device, string path, string directory)
     {
         FileDescriptor kernelDevice;
         string kernelLoop;
@@ -133,7 +134,7 @@ internal sealed class MountVerb
         using (kernelDevice)
         {
             if (parsed.GetValue(_mkfs) is { } fileSystem)
-                MakeFileSystem(fileSystem, kernelLoop, path);
+                MakeFileSystem(fileSystem, kernelLoop, path, request);
             var arguments = new List<string>();
             if (parsed.GetValue(_type) is { } type)
                 arguments.AddRange(["-t", type]);
@@ -141,19 +142,33 @@ internal sealed class MountVerb
                 arguments.AddRange(["-o", options]);
             if (device.ReadOnly)
                 arguments.AddRange(["-o", "ro"]);
-            ExternalProgram.RunOrFail("mount", [.. arguments, "--", kernelLoop, directory]);
+            ExternalProgram.RunOrFail($"{path}: cannot be mounted on {directory}", "mount", [.. arguments, "--", kernelLoop, directory]);
         }
         return kernelLoop;
     }
 
-    /// <summary>What is on the device already is never overwritten: a wrong key shows noise, but a right one shows this.</summary>
-    private static void MakeFileSystem(string type, string kernelLoop, string path)
+    /// <summary>What is on the device already is never overwritten; nor what may only seem to be noise, under a wrong key.</summary>
+    private static void MakeFileSystem(string type, string kernelLoop, string path, ConfigureRequest request)
     {
-        (int exitCode, string found) = ExternalProgram.Run("blkid", "-p", "-o", "value", "-s", "TYPE", kernelLoop);
-        if (exitCode == 0 && found.Length > 0)
-            throw new CommandException($"{path}: holds a file system already ({found}): leave out --mkfs to mount it");
+        const int Holds = 0, HoldsNothing = 2, HoldsSeveral = 8;
+        (int exitCode, string found) = ExternalProgram.Run("blkid", "-p", "-o", "value", "-s", "TYPE", "-s", "PTTYPE", kernelLoop);
+        if (exitCode is Holds or HoldsSeveral)
+            throw new CommandException($"{path}: holds {(found.Length > 0 ? found : "something")} already: leave out --mkfs to mount it");
+        if (exitCode != HoldsNothing)
+            throw new CommandException($"{path}: blkid cannot tell what it holds (exit code {exitCode}): {found}");
+        if (!IsBlank(request.BackingFile, request.Offset))
+            throw new CommandException($"{path}: is not blank, and what it holds may be a file system under another key: leave out --mkfs to mount it, or fill its first MiB with zeros");
         string[] quiet = type is "ext2" or "ext3" or "ext4" or "xfs" or "btrfs" ? ["-q"] : [];
-        ExternalProgram.RunOrFail($"mkfs.{type}", [.. quiet, kernelLoop]);
+        string program = $"mkfs.{type}";
+        ExternalProgram.RunOrFail($"{path}: {program} failed", program, [.. quiet, kernelLoop]);
+    }
+
+    /// <summary>Whether the file's first MiB, where every file system has its beginnings, has never been written to.</summary>
+    private static bool IsBlank(FileDescriptor file, long offset)
+    {
+        byte[] bytes = new byte[1 << 20];
+        Errno error = file.ReadAt(offset, bytes, out int count);
+        return error == Errno.None && !bytes.AsSpan(0, count).ContainsAnyExcept((byte)0);
     }
 
     private void Report(ParseResult parsed, Daemon daemon, ConfigureReply device, string kernelLoop, string path, string directory)

@@ -18,9 +18,9 @@ var root = new RootCommand("Binds files to loop devices in user space, through t
 };
 new LosetupFace(control).AddTo(root);
 
-ParseResult parsed = root.Parse(args);
-if (parsed.Errors.Count > 0)
-    return Refuse($"{parsed.Errors[0].Message} Try loopctl --help.");
+ParseResult parsed = Arguments.Parse(root, args);
+if (Arguments.Complaint(parsed, args) is { } complaint)
+    return Refuse($"{complaint} Try loopctl --help.");
 try
 {
     return parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
@@ -30,8 +30,10 @@ catch (Exception expected) when (expected is CommandException or ControlExceptio
     return Refuse(expected.Message);
 }
 
+// One line, also of what another program printed on several.
 static int Refuse(string sentence)
 {
-    Console.Error.WriteLine($"loopctl: {sentence}");
+    string[] lines = sentence.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+    Console.Error.WriteLine($"loopctl: {string.Join(' ', lines)}");
     return 1;
 }

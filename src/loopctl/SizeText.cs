@@ -3,8 +3,9 @@ using System.Numerics;
 
 namespace LoopDaemon.CommandLine;
 
-/// <summary>Sizes as util-linux reads them (strtosize): decimal, 0x hexadecimal or 0 octal, with an optional suffix: K to Y
-/// and KiB to YiB are powers of 1024, KB to YB powers of 1000; a fraction only before a suffix; never negative.</summary>
+/// <summary>Sizes as util-linux reads them (parse_size of lib/strutils.c): decimal, 0x hexadecimal or 0 octal, with an
+/// optional suffix: K to Y and KiB to YiB are powers of 1024, KB to YB powers of 1000, where only the i minds its case; a
+/// fraction only before a suffix; spaces and a plus may lead; never negative.</summary>
 internal static class SizeText
 {
     private const string Units = "KMGTPEZY";
@@ -22,7 +23,9 @@ internal static class SizeText
     private static bool TryParse(string text, out BigInteger bytes)
     {
         bytes = 0;
-        ReadOnlySpan<char> rest = text.AsSpan().Trim();
+        ReadOnlySpan<char> rest = text.AsSpan().TrimStart();
+        if (rest.StartsWith("+"))
+            rest = rest[1..];
         if (!TryTakeNumber(ref rest, out BigInteger whole))
             return false;
         BigInteger fraction = 0, fractionScale = 1;
@@ -31,9 +34,8 @@ internal static class SizeText
         {
             rest = rest[1..];
             int digits = CountDigits(rest, 10);
-            if (digits == 0)
-                return false;
-            fraction = BigInteger.Parse(rest[..digits], NumberStyles.None, CultureInfo.InvariantCulture);
+            if (digits > 0)
+                fraction = BigInteger.Parse(rest[..digits], NumberStyles.None, CultureInfo.InvariantCulture);
             fractionScale = BigInteger.Pow(10, digits);
             rest = rest[digits..];
         }
@@ -48,8 +50,8 @@ internal static class SizeText
         int radix = rest[1..] switch
         {
             "" => 1024,
-            var suffix when suffix.Equals("iB", StringComparison.OrdinalIgnoreCase) => 1024,
-            var suffix when suffix.Equals("B", StringComparison.OrdinalIgnoreCase) => 1000,
+            "iB" or "ib" => 1024,
+            "B" or "b" => 1000,
             _ => 0,
         };
         if (radix == 0)

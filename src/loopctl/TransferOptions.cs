@@ -15,7 +15,8 @@ internal sealed class TransferOptions
     {
         HelpName = "TRANSFER",
         Description = "Transfer between device and file, NAME or NAME:key-file=FILE; repeat to stack, the first is nearest the data",
-        Arity = ArgumentArity.ZeroOrMore,
+        // Never without a value: a -e at the end would bind without a transfer.
+        Arity = ArgumentArity.OneOrMore,
         AllowMultipleArgumentsPerToken = false,
     };
 
@@ -116,28 +117,42 @@ internal sealed class TransferOptions
         byte[] key = GC.AllocateArray<byte>(MaxKeyBytes + 1, pinned: true);
         try
         {
-            int length = 0;
-            using (Stream stream = path == "-" ? Console.OpenStandardInput() : new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite, bufferSize: 0))
-            {
-                for (int got; length < key.Length && (got = stream.Read(key, length, key.Length - length)) > 0; length += got)
-                {
-                }
-            }
+            Errno error = path == "-" ? ReadStandardInput(key, out int length) : ReadFile(path, key, out length);
+            if (error != Errno.None)
+                throw new CommandException($"{path}: cannot read the key: {error.Describe()}");
             if (length > MaxKeyBytes)
                 throw new CommandException($"{path}: a key is at most {MaxKeyBytes} bytes long");
             return KeyDescriptor.Create(key.AsSpan(0, length));
-        }
-        catch (FileNotFoundException)
-        {
-            throw new CommandException($"{path}: cannot read the key: {Errno.ENOENT.Describe()}");
-        }
-        catch (Exception refused) when (refused is IOException or UnauthorizedAccessException)
-        {
-            throw new CommandException($"{path}: cannot read the key: {refused.Message}");
         }
         finally
         {
             Array.Clear(key);
         }
+    }
+
+    private static Errno ReadFile(string path, Span<byte> key, out int length)
+    {
+        length = 0;
+        Errno error = FileDescriptor.TryOpen(path, OpenFlags.ReadOnly, out FileDescriptor? file);
+        if (error != Errno.None)
+            return error;
+        using (file)
+        {
+            int got;
+            do
+            {
+                error = file!.Read(key[length..], out got);
+                length += got;
+            }
+            while (error == Errno.EINTR || (error == Errno.None && got > 0 && length < key.Length));
+        }
+        return error;
+    }
+
+    private static Errno ReadStandardInput(Span<byte> key, out int length)
+    {
+        using Stream input = Console.OpenStandardInput();
+        length = input.ReadAtLeast(key, key.Length, throwOnEndOfStream: false);
+        return Errno.None;
     }
 }

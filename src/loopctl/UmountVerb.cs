@@ -14,7 +14,7 @@ internal static class UmountVerb
     {
         var directory = new Argument<string>("DIR") { Description = "Where it is mounted" };
         var command = new Command("umount", "Unmount what mount mounted, and wait until its devices are cleared") { directory };
-        command.SetAction(parsed => Run(Path.GetFullPath(parsed.GetValue(directory)!), parsed.GetValue(control)));
+        command.SetAction(parsed => Run(MountDirectory.Resolve(parsed.GetValue(directory)!), parsed.GetValue(control)));
         return command;
     }
 
@@ -22,7 +22,7 @@ internal static class UmountVerb
     {
         MountEntry mounted = MountTable.At(directory) ?? throw new CommandException($"{directory}: not mounted");
         KernelLoop.Attached? loop = KernelLoop.List().FirstOrDefault(attached => attached.Path == mounted.Source);
-        ExternalProgram.RunOrFail("umount", "--", directory);
+        ExternalProgram.RunOrFail($"{directory} cannot be unmounted", "umount", "--", directory);
         if (loop is null)
             return 0;
         var clock = Stopwatch.StartNew();

@@ -44,6 +44,11 @@ internal sealed partial class ControlService(
             LogRefused(logger, caller.Peer.UserId, refused.Message);
             throw new ControlException(Kind(refused.Problem), refused.Errno, refused.Message);
         }
+        catch (LinuxException refused) when (refused.Errno == Errno.EBUSY && IsOfAnotherUser(request.Device, caller))
+        {
+            // The table's own sentence names the other user's file.
+            throw new ControlException(ControlError.Busy, $"loop{request.Device} is in use by another user");
+        }
         catch (LinuxException refused)
         {
             LogRefused(logger, caller.Peer.UserId, refused.Message);
@@ -118,6 +123,9 @@ internal sealed partial class ControlService(
         return MayControl(binding, caller) ? device
             : throw new ControlException(ControlError.PermissionDenied, $"{device.Name} belongs to another user");
     }
+
+    private bool IsOfAnotherUser(int? device, ControlCaller caller) =>
+        device is { } number && table.Find(number)?.Binding is { } binding && !MayControl(binding, caller);
 
     private static bool MayControl(Binding binding, ControlCaller caller) =>
         caller.IsRoot || caller.Peer.UserId == Credentials.UserId || caller.Peer.UserId == binding.OwnerUid;

@@ -129,8 +129,12 @@ internal sealed partial class LoopService(
         {
             DeviceStatistics statistics = device.Statistics;
             LogCleared(logger, device.Name, binding.BackingPath, statistics.Reads, statistics.Writes, statistics.Errors);
-            // On a reader thread in the middle of a RELEASE: the kernel might wait for that thread.
-            ThreadPool.QueueUserWorkItem(Invalidate, device, preferLocal: false);
+            // Whoever cleared it finds the old size no more when he has his answer. The last close, however, is told on a
+            // reader thread in the middle of a RELEASE: the kernel might wait for that thread.
+            if (change == DeviceChange.Cleared)
+                Invalidate(device);
+            else
+                ThreadPool.QueueUserWorkItem(Invalidate, device, preferLocal: false);
         }
     }
 

@@ -82,15 +82,13 @@ internal sealed partial class MountPoint : IDisposable
 
     private static void Clean(string path, ILogger logger)
     {
+        // Before the mount is out of sight: a file's path no longer shows where it was, then.
+        List<KernelLoop.Attached> orphans = [.. KernelLoop.List().Where(loop => loop.BackingFile.StartsWith(path + "/", StringComparison.Ordinal))];
         Errno error = FuseMount.Unmount(path, detach: true);
         if (error != Errno.None)
             throw new LinuxException(error, $"cannot clean the dead mount on {path}");
         LogCleaned(logger, path);
-        foreach (KernelLoop.Attached orphan in KernelLoop.List())
-        {
-            if (orphan.BackingFile.StartsWith(path + "/", StringComparison.Ordinal))
-                LogOrphan(logger, orphan.Path, orphan.BackingFile);
-        }
+        orphans.ForEach(orphan => LogOrphan(logger, orphan.Path, orphan.BackingFile));
     }
 
     [LoggerMessage(LogLevel.Warning, "{MountPoint} was the mount of a loopd that has died; it is cleaned")]

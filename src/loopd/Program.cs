@@ -12,7 +12,7 @@ return await Run(args);
 
 static async Task<int> Run(string[] args)
 {
-    ParseResult parsed = LoopdOptions.Command(Serve).Parse(args);
+    ParseResult parsed = LoopdOptions.Command(Serve).Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
     if (parsed.Errors.Count > 0)
         return Refuse($"{parsed.Errors[0].Message}; try loopd --help");
     try
