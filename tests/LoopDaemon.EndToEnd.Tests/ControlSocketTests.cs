@@ -186,16 +186,9 @@ public sealed class ControlSocketTests(SharedLoopd shared) : IClassFixture<Share
 
     private static void Send(Socket socket, string text, FileDescriptor descriptor)
     {
-        var borrowed = new FileDescriptor((int)socket.Handle);
-        try
-        {
-            Assert.Equal(Errno.None, DescriptorPassing.Send(borrowed, Encoding.UTF8.GetBytes(text), [descriptor.Number], out int count));
-            Assert.Equal(text.Length, count);
-        }
-        finally
-        {
-            borrowed.SetHandleAsInvalid();
-        }
+        Assert.Equal(Errno.None, DescriptorPassing.Send(
+            (int)socket.Handle, Encoding.UTF8.GetBytes(text), [descriptor], wait: true, out int count));
+        Assert.Equal(text.Length, count);
     }
 
     private Socket Connect()

@@ -168,11 +168,12 @@ public sealed class FileDescriptorTests : IDisposable
         using (FileDescriptor file = Create())
         {
             file.WriteAt(0, "data"u8);
-            Assert.Equal(Errno.None, DescriptorPassing.Send(here, "hello"u8, [file.Number], out int count));
+            Assert.Equal(Errno.None, DescriptorPassing.Send(here.Number, "hello"u8, [file], wait: true, out int count));
             Assert.Equal(5, count);
             byte[] bytes = new byte[16];
             var received = new List<FileDescriptor>();
-            Assert.Equal(Errno.None, DescriptorPassing.Receive(there, bytes, out count, received, maxDescriptors: 1));
+            Assert.Equal(Errno.None, DescriptorPassing.Receive(there.Number, bytes, received, maxDescriptors: 1, wait: true, out count, out bool lost));
+            Assert.False(lost);
             Assert.Equal("hello"u8, bytes.AsSpan(0, count));
             using FileDescriptor arrived = Assert.Single(received);
             Assert.NotEqual(file.Number, arrived.Number);
@@ -182,19 +183,31 @@ public sealed class FileDescriptorTests : IDisposable
     }
 
     [Fact]
-    public void More_descriptors_than_there_is_room_for_are_refused_and_closed()
+    public void More_descriptors_than_there_is_room_for_are_told_and_lost()
     {
         (FileDescriptor here, FileDescriptor there) = DescriptorPassing.CreatePair();
         using (here)
         using (there)
+        using (FileDescriptor file = Create())
         {
             int before = OpenDescriptors();
-            Assert.Equal(Errno.None, DescriptorPassing.Send(here, "x"u8, [0, 1, 2, 0, 1, 2], out _));
+            Assert.Equal(Errno.None, DescriptorPassing.Send(here.Number, "x"u8, [file, file, file, file, file, file], wait: true, out _));
             var received = new List<FileDescriptor>();
-            Assert.Equal(Errno.EMSGSIZE, DescriptorPassing.Receive(there, new byte[1], out _, received, maxDescriptors: 2));
-            Assert.Empty(received);
+            Assert.Equal(Errno.None, DescriptorPassing.Receive(there.Number, new byte[1], received, maxDescriptors: 2, wait: true, out _, out bool lost));
+            Assert.True(lost);
+            Assert.Equal(2, received.Count);
+            received.ForEach(descriptor => descriptor.Dispose());
             Assert.Equal(before, OpenDescriptors());
         }
+    }
+
+    [Fact]
+    public void A_socket_with_nothing_to_read_says_so_instead_of_waiting()
+    {
+        (FileDescriptor here, FileDescriptor there) = DescriptorPassing.CreatePair();
+        using (here)
+        using (there)
+            Assert.Equal(Errno.EAGAIN, DescriptorPassing.Receive(there.Number, new byte[1], [], maxDescriptors: 1, wait: false, out _, out _));
     }
 
     [Fact]
