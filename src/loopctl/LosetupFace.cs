@@ -1,6 +1,5 @@
 using System.CommandLine;
 using LoopDaemon.Control;
-using LoopDaemon.Linux;
 
 namespace LoopDaemon.CommandLine;
 
@@ -14,10 +13,7 @@ internal sealed class LosetupFace
     private readonly Option<bool> _find = new("-f", "--find") { Description = "Print the first free device, or bind it to FILE" };
     private readonly Option<bool> _detach = new("-d", "--detach") { Description = "Clear the named devices; one that is open goes at its last close" };
     private readonly Option<bool> _show = new("--show") { Description = "Print the device's name after binding it" };
-    private readonly Option<bool> _readOnly = new("-r", "--read-only") { Description = "Bind read-only" };
-    private readonly Option<string?> _offset = new("-o", "--offset") { HelpName = "BYTES", Description = "Where the device begins in FILE" };
-    private readonly Option<string?> _sizeLimit = new("--sizelimit") { HelpName = "BYTES", Description = "The device's greatest size" };
-    private readonly TransferOptions _transfers = new();
+    private readonly BindOptions _bind = new("-o");
     private readonly Argument<string[]> _operands = new("DEVICE or FILE")
     {
         Description = "With -f: FILE; with -d: devices; otherwise a DEVICE to list, or DEVICE FILE to bind",
@@ -28,9 +24,9 @@ internal sealed class LosetupFace
 
     internal void AddTo(RootCommand command)
     {
-        foreach (Option option in (Option[])[_all, _list, _json, _find, _detach, _show, _readOnly, _offset, _sizeLimit])
+        foreach (Option option in (Option[])[_all, _list, _json, _find, _detach, _show])
             command.Add(option);
-        _transfers.AddTo(command);
+        _bind.AddTo(command);
         command.Add(_operands);
         command.SetAction(Run);
     }
@@ -46,8 +42,7 @@ internal sealed class LosetupFace
             throw new CommandException($"mutually exclusive arguments: --{(find ? "find" : "detach")} --{(list ? "list" : "json")}");
 
         bool binds = (find && operands.Length == 1) || (!find && !detach && !all && !list && !json && operands.Length == 2);
-        bool setupOnly = parsed.GetValue(_sizeLimit) is not null || parsed.GetValue(_readOnly) || parsed.GetValue(_show)
-            || parsed.GetValue(_offset) is not null || _transfers.AnyGiven(parsed);
+        bool setupOnly = parsed.GetValue(_show) || _bind.AnyGiven(parsed);
         if (!binds && setupOnly)
             throw new CommandException("the options --{offset,sizelimit,read-only,show,encryption,key-file} are allowed during loop device setup only");
 
@@ -65,19 +60,8 @@ internal sealed class LosetupFace
 
     private int Bind(ParseResult parsed, Daemon daemon, string? deviceName, string path)
     {
-        long offset = SizeText.Parse(parsed.GetValue(_offset) ?? "0", "offset");
-        long sizeLimit = SizeText.Parse(parsed.GetValue(_sizeLimit) ?? "0", "size");
         int? device = deviceName is null ? null : DeviceName.Parse(deviceName);
-        bool readOnly = parsed.GetValue(_readOnly);
-        using FileDescriptor file = BackingFile.Open(path, ref readOnly);
-        ConfigureRequest request = _transfers.Apply(parsed, new ConfigureRequest
-        {
-            Device = device,
-            BackingFile = file,
-            Offset = offset,
-            SizeLimit = sizeLimit,
-            ReadOnly = readOnly,
-        });
+        ConfigureRequest request = _bind.Request(parsed, path) with { Device = device };
         using ControlClient client = daemon.ConnectOrStart();
         ConfigureReply reply = client.Configure(request);
         if (parsed.GetValue(_show))

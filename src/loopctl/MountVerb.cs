@@ -22,10 +22,7 @@ internal sealed class MountVerb
     private readonly Option<string?> _mkfs = new("--mkfs") { HelpName = "TYPE", Description = "Make a file system on it first (mkfs.TYPE); only on a blank FILE" };
     private readonly Option<string?> _type = new("-t", "--types") { HelpName = "TYPE", Description = "The file system's type, for mount" };
     private readonly Option<string?> _options = new("-o", "--options") { HelpName = "OPTIONS", Description = "Options for mount" };
-    private readonly Option<bool> _readOnly = new("-r", "--read-only") { Description = "Bind and mount read-only" };
-    private readonly Option<string?> _offset = new("--offset") { HelpName = "BYTES", Description = "Where the file system begins in FILE" };
-    private readonly Option<string?> _sizeLimit = new("--sizelimit") { HelpName = "BYTES", Description = "Its greatest size" };
-    private readonly TransferOptions _transfers = new();
+    private readonly BindOptions _bind = new();
     private readonly Argument<string> _file = new("FILE") { Description = "The image" };
     private readonly Argument<string> _directory = new("DIR") { Description = "Where to mount it" };
 
@@ -38,9 +35,9 @@ internal sealed class MountVerb
         var verb = new MountVerb(control);
         var command = new Command("mount", "Mount an image through its transfers; umount DIR undoes all of it")
         {
-            verb._file, verb._directory, verb._create, verb._mkfs, verb._type, verb._options, verb._readOnly, verb._offset, verb._sizeLimit,
+            verb._file, verb._directory, verb._create, verb._mkfs, verb._type, verb._options,
         };
-        verb._transfers.AddTo(command);
+        verb._bind.AddTo(command);
         command.SetAction(verb.Run);
         return command;
     }
@@ -50,22 +47,12 @@ internal sealed class MountVerb
         string path = parsed.GetValue(_file)!, directory = MountDirectory.Resolve(parsed.GetValue(_directory)!);
         if (!Credentials.IsRoot)
             throw new CommandException("mount needs root, as the kernel mounts block devices for root alone: loopctl -f --show FILE gives you the device as a file");
-        long offset = SizeText.Parse(parsed.GetValue(_offset) ?? "0", "offset");
-        long sizeLimit = SizeText.Parse(parsed.GetValue(_sizeLimit) ?? "0", "size");
+        _bind.Sizes(parsed);
         var made = new Stack<Action>();
         try
         {
             Prepare(parsed, path, directory, made);
-            bool readOnly = parsed.GetValue(_readOnly);
-            using FileDescriptor file = BackingFile.Open(path, ref readOnly);
-            ConfigureRequest request = _transfers.Apply(parsed, new ConfigureRequest
-            {
-                BackingFile = file,
-                Offset = offset,
-                SizeLimit = sizeLimit,
-                ReadOnly = readOnly,
-                Autoclear = true,
-            });
+            ConfigureRequest request = _bind.Request(parsed, path) with { Autoclear = true };
             var daemon = new Daemon(parsed.GetValue(_control));
             using ControlClient client = daemon.ConnectOrStart();
             ConfigureReply device = client.Configure(request);
@@ -106,7 +93,7 @@ internal sealed class MountVerb
             error = image!.SetLength(bytes);
         if (error != Errno.None)
             throw new CommandException($"{path}: cannot be made {bytes} bytes long: {error.Describe()}");
-        if (_transfers.OnlyKeyFile(parsed) is { } keyFile && !File.Exists(keyFile))
+        if (_bind.Transfers.OnlyKeyFile(parsed) is { } keyFile && !File.Exists(keyFile))
         {
             using var key = new FileStream(keyFile, new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = OwnerOnly });
             made.Push(() => File.Delete(keyFile));
