@@ -24,17 +24,18 @@ internal static class DeviceTablePrinter
     {
         if (devices.Count == 0)
             return;
-        int[] widths = [.. Columns.Select(column => Math.Max(column.Name.Length, devices.Max(device => column.Value(device).Length)))];
+        int[] widths = [.. Columns.Select(column => Math.Max(column.Name.Length, devices.Max(device => Printable(column.Value(device)).Length)))];
         PrintRow(output, widths, column => column.Name);
         foreach (DeviceStatus device in devices)
-            PrintRow(output, widths, column => column.Value(device));
+            PrintRow(output, widths, column => Printable(column.Value(device)));
     }
 
     internal static void PrintJson(IReadOnlyList<DeviceStatus> devices, TextWriter output)
     {
         IEnumerable<string> rows = devices.Select(device => "{\n" + string.Join(",\n", Columns.Select(column =>
             $"         \"{column.Name.ToLowerInvariant()}\": {JsonValue(column, device)}")) + "\n      }");
-        output.Write($"{{\n   \"loopdevices\": [\n      {string.Join(",", rows)}\n   ]\n}}\n");
+        output.Write(devices.Count == 0 ? "{\n   \"loopdevices\": [\n\n   ]\n}\n"
+            : $"{{\n   \"loopdevices\": [\n      {string.Join(",", rows)}\n   ]\n}}\n");
     }
 
     /// <summary>losetup -a: <c>NAME: [device]:inode (file), offset N, sizelimit N, encryption NAME (type N)</c>.</summary>
@@ -54,6 +55,10 @@ internal static class DeviceTablePrinter
             line.Append(CultureInfo.InvariantCulture, $", encryption {string.Join("+", device.Transfers)} (type {transferNumbers.GetValueOrDefault(device.Transfers[0])})");
         return line.ToString();
     }
+
+    /// <summary>As libsmartcols has it: a newline in a file name is \x0a, and no row of its own.</summary>
+    private static string Printable(string cell) =>
+        string.Concat(cell.Select(letter => char.IsControl(letter) ? $"\\x{(int)letter:x2}" : letter.ToString()));
 
     private static void PrintRow(TextWriter output, int[] widths, Func<Column, string> cell)
     {

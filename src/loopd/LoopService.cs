@@ -116,11 +116,16 @@ internal sealed partial class LoopService(
         }
     }
 
+    /// <summary>A file name may hold a newline, and would write a line of its own choice into the log.</summary>
+    private static string Printable(string path) =>
+        string.Concat(path.Select(letter => char.IsControl(letter) ? $"\\x{(int)letter:x2}" : letter.ToString()));
+
     private void OnChanged(LoopDevice device, Binding binding, DeviceChange change)
     {
+        string backingFile = Printable(binding.BackingPath);
         if (change == DeviceChange.Bound)
         {
-            LogBound(logger, device.Name, binding.BackingPath, binding.OffsetBytes, binding.Store.Length,
+            LogBound(logger, device.Name, backingFile, binding.OffsetBytes, binding.Store.Length,
                 binding.TransferNames.Count == 0 ? "identity" : string.Join("+", binding.TransferNames),
                 binding.IsReadOnly ? "read-only" : "read-write", binding.OwnerUid);
             Invalidate(device);
@@ -128,7 +133,7 @@ internal sealed partial class LoopService(
         else
         {
             DeviceStatistics statistics = device.Statistics;
-            LogCleared(logger, device.Name, binding.BackingPath, statistics.Reads, statistics.Writes, statistics.Errors);
+            LogCleared(logger, device.Name, backingFile, statistics.Reads, statistics.Writes, statistics.Errors);
             // Whoever cleared it finds the old size no more when he has his answer. The last close, however, is told on a
             // reader thread in the middle of a RELEASE: the kernel might wait for that thread.
             if (change == DeviceChange.Cleared)

@@ -410,6 +410,30 @@ public sealed class LifeCycleTests
     }
 
     [Fact]
+    public void A_newline_in_a_file_name_makes_no_line_of_its_own()
+    {
+        using var loopd = new Loopd();
+        string image = loopd.MakeFile("disk\nloop7 bound to nothing.img", Size);
+        loopd.Bind(image);
+        string printed = image.Replace("\n", @"\x0a", StringComparison.Ordinal);
+        Assert.Equal(2, loopd.Control("-l").Succeeded().Output.TrimEnd().Split('\n').Length);
+        Assert.Contains(printed, loopd.Control("-l").Output, StringComparison.Ordinal);
+        loopd.Control("-d", "loop0").Succeeded();
+        loopd.Stop();
+        Assert.Contains($"INF loop0 bound to {printed}, ", loopd.Log, StringComparison.Ordinal);
+        Assert.Contains($"INF loop0 cleared from {printed} ", loopd.Log, StringComparison.Ordinal);
+        Assert.DoesNotMatch("(?m)^loop7", loopd.Log);
+    }
+
+    [Fact]
+    public void A_list_of_nothing_is_what_losetup_prints()
+    {
+        using var loopd = new Loopd();
+        Assert.Equal("", loopd.Control("-l").Succeeded().Output);
+        Assert.Equal("{\n   \"loopdevices\": [\n\n   ]\n}\n", loopd.Control("-J").Succeeded().Output);
+    }
+
+    [Fact]
     public void A_key_is_in_no_log_no_command_line_and_no_environment()
     {
         using var loopd = new Loopd("--log-level", "verbose");
