@@ -76,7 +76,7 @@ public sealed class Binding : IDisposable
             CheckRange(request, path, file.Length, transfers);
             var warnings = new List<string>();
             BlockStore store = new WindowStore(file, request.OffsetBytes, request.SizeLimitBytes);
-            Warn(warnings, path, file.Length - request.OffsetBytes, request.SizeLimitBytes, store.Length);
+            Warn(warnings, path, request.OffsetBytes, file.Length - request.OffsetBytes, request.SizeLimitBytes, store.Length);
             ulong firstSector = request.SectorsFromOffset ? 0 : (ulong)(request.OffsetBytes / SectorBytes);
             store = TransferStore.Over(store, transfers, firstSector, request.AllowDiscards);
             return new Binding(store, request, path, in status, warnings);
@@ -103,10 +103,10 @@ public sealed class Binding : IDisposable
                 $"{path}: offset {request.OffsetBytes} is not a multiple of {SectorBytes}, which transfer {keyed.Name} needs");
     }
 
-    private static void Warn(List<string> warnings, string path, long backingBytes, long sizeLimit, long capacity)
+    private static void Warn(List<string> warnings, string path, long offset, long backingBytes, long sizeLimit, long capacity)
     {
         if (backingBytes < SectorBytes)
-            warnings.Add($"{path}: file is smaller than {SectorBytes} bytes; the device has capacity 0");
+            warnings.Add($"{path}: file is smaller than {SectorBytes} bytes{(offset > 0 ? $" behind the offset {offset}" : "")}; the device has capacity 0");
         else if (sizeLimit is > 0 and < SectorBytes)
             warnings.Add($"{path}: size limit {sizeLimit} is smaller than {SectorBytes} bytes; the device has capacity 0");
         else if (sizeLimit == 0 && backingBytes != capacity)

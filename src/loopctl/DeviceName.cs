@@ -31,6 +31,7 @@ internal static class DeviceName
         return status;
     }
 
-    private static bool IsOnLoopdMount(string path) =>
+    /// <summary>Whether a path lies in the directory of a loopd's devices.</summary>
+    internal static bool IsOnLoopdMount(string path) =>
         MountTable.At(Path.GetDirectoryName(Path.GetFullPath(path)) ?? "/")?.Type == "fuse.loopd";
 }

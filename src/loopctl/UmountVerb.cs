@@ -21,7 +21,9 @@ internal static class UmountVerb
     private static int Run(string directory, string? control)
     {
         MountEntry mounted = MountTable.At(directory) ?? throw new CommandException($"{directory}: not mounted");
-        KernelLoop.Attached? loop = KernelLoop.List().FirstOrDefault(attached => attached.Path == mounted.Source);
+        // A kernel loop device on anything but a device of ours may well stay.
+        KernelLoop.Attached? loop = KernelLoop.List().FirstOrDefault(attached =>
+            attached.Path == mounted.Source && DeviceName.IsOnLoopdMount(attached.BackingFile));
         ExternalProgram.RunOrFail($"{directory} cannot be unmounted", "umount", "--", directory);
         if (loop is null)
             return 0;

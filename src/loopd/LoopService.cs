@@ -22,6 +22,7 @@ internal sealed partial class LoopService(
     private ControlServer? _controlServer;
     private volatile bool _stopping;
     private bool _disposed;
+    private string _holders = "";
 
     /// <summary>0, or 1 after the mount was taken away from under the daemon.</summary>
     internal int ExitCode { get; private set; }
@@ -78,7 +79,9 @@ internal sealed partial class LoopService(
             Errno error = FuseMount.Unmount(_mount.MountPoint, detach: false);
             if (error == Errno.EBUSY)
             {
-                LogBusy(logger, string.Join(", ", Holders()));
+                // Now, while the mount is still in sight to find them by.
+                _holders = string.Join(", ", Holders());
+                LogBusy(logger, _holders);
                 error = FuseMount.Unmount(_mount.MountPoint, detach: true);
             }
             if (error == Errno.None)
@@ -116,13 +119,9 @@ internal sealed partial class LoopService(
         }
     }
 
-    /// <summary>A file name may hold a newline, and would write a line of its own choice into the log.</summary>
-    private static string Printable(string path) =>
-        string.Concat(path.Select(letter => char.IsControl(letter) ? $"\\x{(int)letter:x2}" : letter.ToString()));
-
     private void OnChanged(LoopDevice device, Binding binding, DeviceChange change)
     {
-        string backingFile = Printable(binding.BackingPath);
+        string backingFile = Logging.Printable(binding.BackingPath);
         if (change == DeviceChange.Bound)
         {
             LogBound(logger, device.Name, backingFile, binding.OffsetBytes, binding.Store.Length,
@@ -164,7 +163,7 @@ internal sealed partial class LoopService(
 
     private void EndAtOnce(PosixSignalContext context)
     {
-        LogAbandoned(logger, string.Join(", ", Holders()));
+        LogAbandoned(logger, _holders);
         Environment.Exit(1);
     }
 

@@ -38,7 +38,7 @@ internal sealed record LoopdOptions(
         };
         var command = new RootCommand(
             "Loop devices in user space: shows numbered block files on a FUSE mount, each bound to a backing file through a pipeline of transfers. "
-            + "Each option can be given as an environment variable instead, such as LOOPD_MAX_LOOP.")
+            + "Each option with a value can be given as an environment variable instead, such as LOOPD_MAX_LOOP.")
         {
             maxLoop.Option, mount.Option, control.Option, controlMode.Option, threads.Option, logLevel.Option, exitWhenIdle,
         };
