@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Diagnostics;
 using System.Security.Cryptography;
 using LoopDaemon.Control;
 using LoopDaemon.Linux;
@@ -11,6 +12,8 @@ namespace LoopDaemon.CommandLine;
 internal sealed class MountVerb
 {
     private const int NewKeyBytes = 32;
+    private static readonly TimeSpan LastCloseTime = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan Step = TimeSpan.FromMilliseconds(20);
     private const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite;
 
     private readonly Option<string?> _control;
@@ -55,6 +58,7 @@ internal sealed class MountVerb
             ConfigureRequest request = _bind.Request(parsed, path) with { Autoclear = true };
             var daemon = new Daemon(parsed.GetValue(_control));
             using ControlClient client = daemon.ConnectOrStart();
+            RefuseOverlap(client, request, path);
             ConfigureReply device = client.Configure(request);
             string kernelLoop = MountDevice(parsed, client, request, device, path, directory);
             // It is mounted: from here on nothing that was made may be taken away, whatever becomes of the report.
@@ -100,6 +104,31 @@ internal sealed class MountVerb
             key.Write(RandomNumberGenerator.GetBytes(NewKeyBytes));
             _madeKey = keyFile;
         }
+    }
+
+    /// <summary>Two mounts of one file system destroy it: what is bound already is not bound a second time to be mounted. One
+    /// that was unmounted this moment may still be on its way out.</summary>
+    private static void RefuseOverlap(ControlClient client, ConfigureRequest request, string path)
+    {
+        var clock = Stopwatch.StartNew();
+        while (FindOverlap(client, request) is { } device)
+        {
+            if (!device.Autoclear || clock.Elapsed > LastCloseTime)
+                throw new CommandException($"{path}: is bound to {device.Path} already, and mounting it twice would destroy it: unmount or detach that one first");
+            Thread.Sleep(Step);
+        }
+    }
+
+    private static DeviceStatus? FindOverlap(ControlClient client, ConfigureRequest request)
+    {
+        if (request.BackingFile.GetStatus(out FileStatus file) != Errno.None)
+            return null;
+        var fileSystem = new DeviceNumber(file.DeviceMajor, file.DeviceMinor);
+        long end = request.SizeLimit > 0 ? request.Offset + request.SizeLimit : long.MaxValue;
+        return client.List().FirstOrDefault(device =>
+            device.BackingInode == file.Inode && device.BackingDevice == fileSystem
+            && !(device.ReadOnly && request.ReadOnly)
+            && device.Offset < end && (device.SizeLimit == 0 || device.Offset + device.SizeLimit > request.Offset));
     }
 
     private string MountDevice(

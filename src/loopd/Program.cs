@@ -6,8 +6,11 @@ using LoopDaemon.Linux;
 using LoopDaemon.Transfers;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using Mono.Unix.Native;
 using Serilog;
 
+// A shell script's background jobs are born ignoring SIGINT, and .NET leaves it at that; here it always means a clean end.
+Stdlib.SetSignalAction(Signum.SIGINT, SignalAction.Default);
 return await Run(args);
 
 static async Task<int> Run(string[] args)

@@ -37,6 +37,22 @@ public sealed class LifeCycleTests
         Assert.Equal(Errno.ENXIO, Assert.Throws<ControlException>(() => client.Clear(0)).Errno);
     }
 
+    /// <summary>A shell's background jobs are born with SIGINT ignored, which .NET by itself would leave so.</summary>
+    [Fact]
+    public void A_script_ends_its_daemon_with_SIGINT()
+    {
+        Requirements.SkipUnlessRootWithFuse();
+        string place = Directory.CreateTempSubdirectory("loopd-script-").FullName;
+        Shell.Bash($"""
+            '{Loopd.Program}' --mount '{place}/dev' --control '{place}/control' 2> '{place}/log' &
+            for i in $(seq 200); do [ ! -S '{place}/control' ] || break; sleep 0.05; done
+            kill -s INT $!
+            wait $!
+            """, timeoutSeconds: 30);
+        Assert.Equal(["log"], Directory.GetFileSystemEntries(place).Select(Path.GetFileName));
+        Directory.Delete(place, recursive: true);
+    }
+
     [Fact]
     public void A_given_device_is_bound_by_each_of_its_names()
     {

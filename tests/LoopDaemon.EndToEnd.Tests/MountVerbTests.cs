@@ -222,6 +222,32 @@ public sealed class MountVerbTests : IClassFixture<SharedLoopd>, IDisposable
         Control("umount", _directory).Succeeded();
     }
 
+    /// <summary>Two mounted copies of one file system overwrite each other.</summary>
+    [Fact]
+    public void An_image_is_not_mounted_twice_at_a_time()
+    {
+        string[] mount = ["mount", "-e", "xor", "--key-file", _key, _image];
+        _loopd.Control([.. mount, _directory, "--create", "16M", "--mkfs", "ext4"]).Succeeded();
+        string second = In("second");
+        Directory.CreateDirectory(second);
+        _loopd.Control([.. mount, second]).Refused($"{_image}: is bound to {_loopd.Device(0)} already");
+        Assert.Single(_loopd.List());
+
+        // But again at once after it is unmounted, when its devices may still be on their way out.
+        for (int round = 0; round < 5; round++)
+        {
+            Shell.Run("umount", _directory).Succeeded();
+            _loopd.Control([.. mount, _directory]).Succeeded();
+        }
+        _loopd.Control("umount", _directory).Succeeded();
+
+        // Read-only it does no harm.
+        _loopd.Control([.. mount, "-r", _directory]).Succeeded();
+        _loopd.Control([.. mount, "-r", second]).Succeeded();
+        _loopd.Control("umount", second).Succeeded();
+        _loopd.Control("umount", _directory).Succeeded();
+    }
+
     [Fact]
     public void A_missing_mount_point()
     {
