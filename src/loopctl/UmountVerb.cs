@@ -21,12 +21,11 @@ internal static class UmountVerb
     private static int Run(string directory, string? control)
     {
         MountEntry mounted = MountTable.At(directory) ?? throw new CommandException($"{directory}: not mounted");
-        // A kernel loop device on anything but a device of ours may well stay.
-        KernelLoop.Attached? loop = KernelLoop.List().FirstOrDefault(attached =>
-            attached.Path == mounted.Source && DeviceName.IsOnLoopdMount(attached.BackingFile));
+        // Anything else is none of our business, and may be hard to mount again.
+        KernelLoop.Attached loop = KernelLoop.List().FirstOrDefault(attached =>
+            attached.Path == mounted.Source && DeviceName.IsOnLoopdMount(attached.BackingFile))
+            ?? throw new CommandException($"{directory}: is not mounted from a device of loopd: use umount");
         ExternalProgram.RunOrFail($"{directory} cannot be unmounted", "umount", "--", directory);
-        if (loop is null)
-            return 0;
         var clock = Stopwatch.StartNew();
         while (IsBound(loop, control))
         {

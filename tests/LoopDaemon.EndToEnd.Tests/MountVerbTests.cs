@@ -309,6 +309,16 @@ public sealed class MountVerbTests : IClassFixture<SharedLoopd>, IDisposable
     }
 
     [Fact]
+    public void What_others_mounted_is_left_to_umount()
+    {
+        Directory.CreateDirectory(_directory);
+        Shell.Run("mount", "-t", "tmpfs", "none", _directory).Succeeded();
+        Control("umount", _directory).Refused($"{_directory}: is not mounted from a device of loopd");
+        Assert.NotNull(MountTable.At(_directory));
+        Shell.Run("umount", _directory).Succeeded();
+    }
+
+    [Fact]
     public void What_is_in_use_cannot_be_unmounted_and_stays()
     {
         MakeFileSystem();
