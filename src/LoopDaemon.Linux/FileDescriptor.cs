@@ -57,7 +57,7 @@ public enum SeekTarget
 
 /// <summary>An owned file descriptor and the system calls on it. Calls return an <see cref="Errno"/>, so that the data
 /// path neither throws nor allocates; a call that was interrupted by a signal is made again.</summary>
-public sealed class FileDescriptor : SafeHandleZeroOrMinusOneIsInvalid
+public sealed class FileDescriptor : SafeHandleMinusOneIsInvalid
 {
     /// <summary>Takes ownership of an open descriptor.</summary>
     public FileDescriptor(int number) : base(ownsHandle: true) => SetHandle(number);
