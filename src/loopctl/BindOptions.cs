@@ -52,4 +52,19 @@ internal sealed class BindOptions
             ReadOnly = readOnly,
         });
     }
+
+    /// <summary>Has the daemon bind it.</summary>
+    /// <exception cref="CommandException">A transfer wants the key that no option gave.</exception>
+    /// <exception cref="ControlException">The daemon refuses for another reason.</exception>
+    internal static ConfigureReply Bind(ControlClient client, ConfigureRequest request)
+    {
+        try
+        {
+            return client.Configure(request);
+        }
+        catch (ControlException refused) when (refused.Error == ControlError.BadKey && request.Transfers.All(transfer => transfer.Key is null))
+        {
+            throw new CommandException($"{refused.Message}: give it with --key-file FILE, or with several transfers -e NAME:key-file=FILE");
+        }
+    }
 }

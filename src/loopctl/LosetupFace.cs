@@ -63,7 +63,7 @@ internal sealed class LosetupFace
         int? device = deviceName is null ? null : DeviceName.Parse(deviceName);
         ConfigureRequest request = _bind.Request(parsed, path) with { Device = device };
         using ControlClient client = daemon.ConnectOrStart();
-        ConfigureReply reply = client.Configure(request);
+        ConfigureReply reply = BindOptions.Bind(client, request);
         if (parsed.GetValue(_show))
             Console.Out.WriteLine(reply.Path);
         foreach (string warning in reply.Warnings)

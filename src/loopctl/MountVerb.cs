@@ -59,7 +59,7 @@ internal sealed class MountVerb
             var daemon = new Daemon(parsed.GetValue(_control));
             using ControlClient client = daemon.ConnectOrStart();
             RefuseOverlap(client, request, path);
-            ConfigureReply device = client.Configure(request);
+            ConfigureReply device = BindOptions.Bind(client, request);
             string kernelLoop = MountDevice(parsed, client, request, device, path, directory);
             // It is mounted: from here on nothing that was made may be taken away, whatever becomes of the report.
             made.Clear();

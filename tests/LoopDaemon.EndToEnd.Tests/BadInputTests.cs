@@ -88,7 +88,7 @@ public sealed class BadInputTests(SharedLoopd shared) : IClassFixture<SharedLoop
     public void A_transfer_without_a_name(string text) => Refused(["-f", Image(), "-e", text], "names no transfer");
 
     [Fact]
-    public void Xor_without_a_key() => Refused(["-f", Image(), "-e", "xor"], "transfer xor needs a key");
+    public void Xor_without_a_key() => Refused(["-f", Image(), "-e", "xor"], "transfer xor needs a key", "--key-file");
 
     [Fact]
     public void An_empty_key() =>
