@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using LoopDaemon.Control;
+using LoopDaemon.Linux;
 
 namespace LoopDaemon.CommandLine;
 
@@ -24,10 +25,10 @@ internal static class DeviceTablePrinter
     {
         if (devices.Count == 0)
             return;
-        int[] widths = [.. Columns.Select(column => Math.Max(column.Name.Length, devices.Max(device => Printable(column.Value(device)).Length)))];
+        int[] widths = [.. Columns.Select(column => Math.Max(column.Name.Length, devices.Max(device => ControlCharacters.Escape(column.Value(device)).Length)))];
         PrintRow(output, widths, column => column.Name);
         foreach (DeviceStatus device in devices)
-            PrintRow(output, widths, column => Printable(column.Value(device)));
+            PrintRow(output, widths, column => ControlCharacters.Escape(column.Value(device)));
     }
 
     internal static void PrintJson(IReadOnlyList<DeviceStatus> devices, TextWriter output)
@@ -55,10 +56,6 @@ internal static class DeviceTablePrinter
             line.Append(CultureInfo.InvariantCulture, $", encryption {string.Join("+", device.Transfers)} (type {transferNumbers.GetValueOrDefault(device.Transfers[0])})");
         return line.ToString();
     }
-
-    /// <summary>As libsmartcols has it: a newline in a file name is \x0a, and no row of its own.</summary>
-    private static string Printable(string cell) =>
-        string.Concat(cell.Select(letter => char.IsControl(letter) ? $"\\x{(int)letter:x2}" : letter.ToString()));
 
     private static void PrintRow(TextWriter output, int[] widths, Func<Column, string> cell)
     {

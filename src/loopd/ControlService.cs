@@ -41,7 +41,7 @@ internal sealed partial class ControlService(
         }
         catch (TransferException refused)
         {
-            LogRefused(logger, caller.Peer.UserId, Logging.Printable(refused.Message));
+            LogRefused(logger, caller.Peer.UserId, ControlCharacters.Escape(refused.Message));
             throw new ControlException(Kind(refused.Problem), refused.Errno, refused.Message);
         }
         catch (LinuxException refused) when (refused.Errno == Errno.EBUSY && IsOfAnotherUser(request.Device, caller))
@@ -51,7 +51,7 @@ internal sealed partial class ControlService(
         }
         catch (LinuxException refused)
         {
-            LogRefused(logger, caller.Peer.UserId, Logging.Printable(refused.Message));
+            LogRefused(logger, caller.Peer.UserId, ControlCharacters.Escape(refused.Message));
             throw new ControlException(Kind(refused.Errno), refused.Errno, refused.Message);
         }
         finally

@@ -18,8 +18,4 @@ internal static class Logging
         .WriteTo.Console(outputTemplate: Line, formatProvider: CultureInfo.InvariantCulture,
             standardErrorFromLevel: LogEventLevel.Verbose)
         .CreateLogger();
-
-    /// <summary>A file name may hold a newline, and would write a line of its own choice into the log.</summary>
-    internal static string Printable(string text) =>
-        string.Concat(text.Select(letter => char.IsControl(letter) ? $"\\x{(int)letter:x2}" : letter.ToString()));
 }

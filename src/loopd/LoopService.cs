@@ -121,7 +121,7 @@ internal sealed partial class LoopService(
 
     private void OnChanged(LoopDevice device, Binding binding, DeviceChange change)
     {
-        string backingFile = Logging.Printable(binding.BackingPath);
+        string backingFile = ControlCharacters.Escape(binding.BackingPath);
         if (change == DeviceChange.Bound)
         {
             LogBound(logger, device.Name, backingFile, binding.OffsetBytes, binding.Store.Length,
