@@ -8,7 +8,6 @@ public static class KernelLoop
 {
     private const uint ControlGetFree = 0x4C82;
     private const uint Configure = 0x4C0A;
-    private const uint ClearFd = 0x4C01;
     private const uint ReadOnlyFlag = 1, AutoclearFlag = 4, DirectIoFlag = 16;
 
     /// <summary>A kernel loop device that is bound to a file.</summary>
@@ -48,9 +47,6 @@ public static class KernelLoop
                 throw new LinuxException(error, $"cannot bind {path} to {backingFile}");
         }
     }
-
-    /// <summary>Unbinds a kernel loop device; one that is in use goes with its last user.</summary>
-    public static Errno Detach(FileDescriptor device) => device.Control(ClearFd, 0, out _);
 
     /// <summary>All bound kernel loop devices (/sys/block/loop*/loop/backing_file).</summary>
     public static IReadOnlyList<Attached> List()
