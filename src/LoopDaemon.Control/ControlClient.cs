@@ -59,6 +59,7 @@ public sealed class ControlClient : IDisposable
 
         var call = new ConfigureCall(
             request.Device, Send(request.BackingFile), request.Offset, request.SizeLimit, request.ReadOnly, request.Autoclear,
+            request.Partscan, request.DirectIo, request.SectorSize, request.Reference, request.Group, request.Mode, request.NoOverlap,
             [.. request.Transfers.Select(transfer => new TransferCall(
                 transfer.Name, transfer.Options, transfer.Key is null ? null : Send(transfer.Key)))],
             request.AllowDiscards, request.SectorsFromOffset ? SectorsFrom.Offset : SectorsFrom.File);
@@ -72,9 +73,62 @@ public sealed class ControlClient : IDisposable
     public ClearReply Clear(int device) =>
         Call("Clear", new DeviceCall(device), WireFormat.Default.DeviceCall, WireFormat.Default.ClearReply);
 
+    /// <summary>Changes the status of a device.</summary>
+    /// <exception cref="ControlException">The device is not bound, or not the caller's, or does not take the change.</exception>
+    public SizeReply SetStatus(int device, StatusChange change) => Call(
+        "SetStatus", new SetStatusCall(device, change.Autoclear, change.Partscan, change.Offset, change.SizeLimit, change.Reference),
+        WireFormat.Default.SetStatusCall, WireFormat.Default.SizeReply);
+
+    /// <summary>Gives a read-only device another backing file of the same size.</summary>
+    /// <exception cref="ControlException">The device is not bound, not read-only, or not the caller's, or the file will not do.</exception>
+    public void ChangeBackingFile(int device, FileDescriptor backingFile) => Call(
+        "ChangeBackingFile", new ChangeBackingFileCall(device, 0),
+        WireFormat.Default.ChangeBackingFileCall, WireFormat.Default.NoParameters, backingFile);
+
+    /// <summary>Takes over the size that the backing file has now.</summary>
+    /// <exception cref="ControlException">The device is not bound, or not the caller's.</exception>
+    public SizeReply SetCapacity(int device) =>
+        Call("SetCapacity", new DeviceCall(device), WireFormat.Default.DeviceCall, WireFormat.Default.SizeReply);
+
+    /// <summary>Turns direct I/O on the backing file on or off.</summary>
+    /// <exception cref="ControlException">The device is not bound, or not the caller's, or its file cannot do it.</exception>
+    public void SetDirectIo(int device, bool enable) => Call(
+        "SetDirectIo", new SetDirectIoCall(device, enable), WireFormat.Default.SetDirectIoCall, WireFormat.Default.NoParameters);
+
+    /// <summary>Sets the logical sector size in bytes.</summary>
+    /// <exception cref="ControlException">The device is not bound, or not the caller's, or open, or the size is none.</exception>
+    public SizeReply SetSectorSize(int device, int sectorSize) => Call(
+        "SetSectorSize", new SetSectorSizeCall(device, sectorSize), WireFormat.Default.SetSectorSizeCall, WireFormat.Default.SizeReply);
+
+    /// <summary>Reads the partition table anew.</summary>
+    /// <exception cref="ControlException">The device is not bound, not the caller's, or a partition is open.</exception>
+    public SizeReply Rescan(int device) =>
+        Call("Rescan", new DeviceCall(device), WireFormat.Default.DeviceCall, WireFormat.Default.SizeReply);
+
+    /// <summary>Makes a device; without a number, the lowest that does not exist.</summary>
+    /// <exception cref="ControlException">It exists, or no more may be made.</exception>
+    public GetFreeReply Add(int? device) =>
+        Call("Add", new AddCall(device), WireFormat.Default.AddCall, WireFormat.Default.GetFreeReply);
+
+    /// <summary>Removes a device.</summary>
+    /// <exception cref="ControlException">There is none, or it is in use, or it always exists.</exception>
+    public void Remove(int device) =>
+        Call("Remove", new DeviceCall(device), WireFormat.Default.DeviceCall, WireFormat.Default.NoParameters);
+
+    /// <summary>What happens to the devices that the caller may see, as it happens, until the daemon ends. No other call can
+    /// be made on this connection meanwhile, nor afterwards if the enumeration is not taken to its end.</summary>
+    /// <exception cref="ControlException">The daemon fails, or is gone (ECONNRESET).</exception>
+    public IEnumerable<DeviceEvent> Monitor() =>
+        Stream("Monitor", WireFormat.Default.MonitorReply, Timeout.InfiniteTimeSpan).Select(reply => reply.Event);
+
+    /// <summary>The daemon itself.</summary>
+    /// <exception cref="ControlException">The daemon fails.</exception>
+    public DaemonStatus GetDaemon() => Call("GetDaemon", WireFormat.Default.DaemonStatus);
+
     /// <summary>The bound devices that the caller may see, by number.</summary>
     /// <exception cref="ControlException">The daemon fails.</exception>
-    public IReadOnlyList<DeviceStatus> List() => Call("List", WireFormat.Default.ListReply).Devices;
+    public IReadOnlyList<DeviceStatus> List() =>
+        [.. Stream("List", WireFormat.Default.ListReply, _timeout).SelectMany(part => part.Devices)];
 
     /// <summary>One bound device.</summary>
     /// <exception cref="ControlException">The device is not bound, or not the caller's.</exception>
@@ -112,23 +166,51 @@ public sealed class ControlClient : IDisposable
             throw new ControlException(ControlError.InvalidArgument, Errno.EMSGSIZE, "the request is longer than a message may be");
         lock (_lock)
         {
-            if (_broken)
-                throw new ControlException(ControlError.Failed, Errno.ENOTCONN, "the connection to the daemon is no longer usable after an earlier failure");
-            // Until the reply is read in full, a later call would take this one's reply for its own.
-            _broken = true;
-            using VarlinkMessage reply = Exchange(message.Span, descriptors);
-            TReply? answer = ReadReply(reply, replyType, out ControlException? error);
+            Begin();
+            using VarlinkMessage reply = Exchange(message.Span, descriptors, _timeout);
+            TReply? answer = ReadReply(reply, replyType, out _, out ControlException? error);
             _broken = false;
             return error is null ? answer! : throw error;
         }
     }
 
-    private VarlinkMessage Exchange(ReadOnlySpan<byte> message, ReadOnlySpan<FileDescriptor> descriptors)
+    /// <summary>Makes a call that has several replies.</summary>
+    private IEnumerable<TReply> Stream<TReply>(string method, JsonTypeInfo<TReply> replyType, TimeSpan patience)
+    {
+        lock (_lock)
+            Begin();
+        ReadOnlyMemory<byte> message = VarlinkWriter.Call(
+            $"{VarlinkInterfaces.Control}.{method}", new NoParameters(), WireFormat.Default.NoParameters, more: true);
+        bool continues = true;
+        while (continues)
+        {
+            TReply? answer;
+            using (VarlinkMessage reply = Exchange(message.Span, [], patience))
+            {
+                answer = ReadReply(reply, replyType, out continues, out ControlException? error);
+                _broken = continues;
+                if (error is not null)
+                    throw error;
+            }
+            message = default;
+            yield return answer!;
+        }
+    }
+
+    /// <summary>Until the replies are read in full, a later call would take this one's for its own.</summary>
+    private void Begin()
+    {
+        if (_broken)
+            throw new ControlException(ControlError.Failed, Errno.ENOTCONN, "the connection to the daemon is no longer usable after an earlier failure");
+        _broken = true;
+    }
+
+    private VarlinkMessage Exchange(ReadOnlySpan<byte> message, ReadOnlySpan<FileDescriptor> descriptors, TimeSpan patience)
     {
         try
         {
             _socket.Send(message, descriptors, _timeout);
-            return _socket.Receive(_timeout, _timeout) ?? throw DaemonGone(null);
+            return _socket.Receive(patience, _timeout) ?? throw DaemonGone(null);
         }
         catch (LinuxException e) when (e.Errno == Errno.ETIMEDOUT)
         {
@@ -144,11 +226,12 @@ public sealed class ControlClient : IDisposable
         }
     }
 
-    private static TReply? ReadReply<TReply>(VarlinkMessage reply, JsonTypeInfo<TReply> type, out ControlException? error)
+    private static TReply? ReadReply<TReply>(VarlinkMessage reply, JsonTypeInfo<TReply> type, out bool continues, out ControlException? error)
     {
         try
         {
             using JsonDocument json = VarlinkCall.ParseJson(reply.Json);
+            continues = json.RootElement.TryGetProperty("continues", out JsonElement flag) && flag.GetBoolean();
             bool parametersGiven = json.RootElement.TryGetProperty("parameters", out JsonElement parameters);
             if (json.RootElement.TryGetProperty("error", out JsonElement name))
             {

@@ -11,6 +11,12 @@ public enum ControlError
     NotBound,
     /// <summary>The device has a backing file already, or is in use (EBUSY).</summary>
     Busy,
+    /// <summary>There is a device of that number already (EEXIST).</summary>
+    DeviceExists,
+    /// <summary>Another device shows a part of the same backing file (EBUSY).</summary>
+    Overlapping,
+    /// <summary>The device is open, and what the kernel holds of it would be of another place (EAGAIN).</summary>
+    Open,
     /// <summary>All devices are bound, and no more may be made (ENOSPC).</summary>
     NoFreeDevice,
     /// <summary>A value is out of its range, or does not go with another one (EINVAL).</summary>

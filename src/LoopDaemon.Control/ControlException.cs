@@ -34,7 +34,9 @@ public sealed class ControlException : Exception
     {
         ControlError.NoSuchDevice => Errno.ENODEV,
         ControlError.NotBound => Errno.ENXIO,
-        ControlError.Busy => Errno.EBUSY,
+        ControlError.Busy or ControlError.Overlapping => Errno.EBUSY,
+        ControlError.DeviceExists => Errno.EEXIST,
+        ControlError.Open => Errno.EAGAIN,
         ControlError.NoFreeDevice => Errno.ENOSPC,
         ControlError.PermissionDenied => Errno.EPERM,
         ControlError.Failed => Errno.EIO,

@@ -7,7 +7,7 @@ namespace LoopDaemon.Control;
 /// <summary>The daemon's control socket: accepts connections and has a service answer their calls.</summary>
 public sealed class ControlServer : IDisposable
 {
-    private const int Backlog = 128;
+    private const int Backlog = 1024;
     private static readonly TimeSpan PauseAfterFailedAccept = TimeSpan.FromMilliseconds(100);
 
     private readonly Socket _listener;

@@ -10,10 +10,10 @@ public sealed record ControlServerOptions
     public string Url { get; init; } = "";
 
     /// <summary>Most connections at a time; a further one is closed at once.</summary>
-    public int MaxConnections { get; init; } = 256;
+    public int MaxConnections { get; init; } = 1024;
 
     /// <summary>Most connections of one user at a time, so that none can keep the others out.</summary>
-    public int MaxConnectionsPerUser { get; init; } = 64;
+    public int MaxConnectionsPerUser { get; init; } = 512;
 
     /// <summary>How long a client may take to make room for its reply before its connection is ended.</summary>
     public TimeSpan SendTimeout { get; init; } = TimeSpan.FromSeconds(10);

@@ -36,7 +36,7 @@ internal sealed class ServerConnection : IDisposable
                 {
                     if (_ending)
                         return;
-                    if (_dispatcher.Handle(message, _caller) is { } reply)
+                    foreach (ReadOnlyMemory<byte> reply in _dispatcher.Handle(message, _caller, _socket.WatchForEnd))
                         _socket.Send(reply.Span, [], _options.SendTimeout);
                 }
             }

@@ -37,7 +37,7 @@ internal sealed partial class ControlService(
                 OwnerUid = caller.Peer.UserId,
                 OwnerGid = caller.Peer.GroupId,
             }, out Binding binding);
-            return new ConfigureReply(device.Number, PathOf(device), binding.Store.Length, binding.IsReadOnly, binding.Warnings);
+            return new ConfigureReply(device.Number, PathOf(device), binding.Store.Length, binding.IsReadOnly, Reused: false, binding.Warnings);
         }
         catch (TransferException refused)
         {
@@ -73,6 +73,17 @@ internal sealed partial class ControlService(
             throw new ControlException(Kind(refused.Errno), refused.Errno, refused.Message);
         }
     }
+
+    public SizeReply SetStatus(int device, StatusChange change, ControlCaller caller) => throw new NotImplementedException();
+    public void ChangeBackingFile(int device, FileDescriptor backingFile, ControlCaller caller) => throw new NotImplementedException();
+    public SizeReply SetCapacity(int device, ControlCaller caller) => throw new NotImplementedException();
+    public void SetDirectIo(int device, bool enable, ControlCaller caller) => throw new NotImplementedException();
+    public SizeReply SetSectorSize(int device, int sectorSize, ControlCaller caller) => throw new NotImplementedException();
+    public SizeReply Rescan(int device, ControlCaller caller) => throw new NotImplementedException();
+    public GetFreeReply Add(int? device, ControlCaller caller) => throw new NotImplementedException();
+    public void Remove(int device, ControlCaller caller) => throw new NotImplementedException();
+    public IEnumerable<DeviceEvent> Monitor(ControlCaller caller, CancellationToken ended) => throw new NotImplementedException();
+    public DaemonStatus GetDaemon(ControlCaller caller) => new(directory.Path, table.Devices.Count, table.Devices.Count, Environment.ProcessId);
 
     public IReadOnlyList<DeviceStatus> List(ControlCaller caller) =>
         [.. table.Devices
@@ -146,7 +157,16 @@ internal sealed partial class ControlService(
         Autoclear = device.IsAutoclear,
         DirectIo = false,
         Transfers = binding.TransferNames,
+        Partscan = false,
+        Partitions = [],
+        Reference = "",
+        AllowDiscards = false,
+        SectorsFromOffset = false,
         Owner = binding.OwnerUid,
+        Group = binding.OwnerGid,
+        Mode = 0b110_000_000,
+        BoundAt = binding.BoundAtNs / 1_000_000,
+        Traffic = new TrafficStatus(0, 0, 0, 0, 0),
         Openers = device.Openers,
     };
 

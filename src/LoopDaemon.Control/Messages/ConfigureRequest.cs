@@ -24,6 +24,28 @@ public sealed record ConfigureRequest
     /// <summary>Whether the device clears itself at its last close.</summary>
     public bool Autoclear { get; init; }
 
+    /// <summary>Whether to look for a partition table and show its partitions.</summary>
+    public bool Partscan { get; init; }
+
+    /// <summary>Whether to read and write the backing file past the page cache; where that cannot be, a warning says so.</summary>
+    public bool DirectIo { get; init; }
+
+    /// <summary>The logical sector size in bytes, a power of two from 512 to 4096.</summary>
+    public int SectorSize { get; init; } = 512;
+
+    /// <summary>Free text that is kept with the device, 63 bytes of UTF-8 at most.</summary>
+    public string Reference { get; init; } = "";
+
+    /// <summary>The group that the device's file belongs to, one of the caller's; null for the caller's own.</summary>
+    public uint? Group { get; init; }
+
+    /// <summary>The permission bits of the device's file, read and write only; null for 0600.</summary>
+    public int? Mode { get; init; }
+
+    /// <summary>Whether to refuse what overlaps a bound device. Without a <see cref="Device"/>, one with the same backing
+    /// file, offset and size limit is used again instead.</summary>
+    public bool NoOverlap { get; init; }
+
     /// <summary>The pipeline, in the order in which a write passes it; empty for none.</summary>
     public IReadOnlyList<TransferRequest> Transfers { get; init; } = [];
 

@@ -39,12 +39,39 @@ public sealed record DeviceStatus
     /// <summary>The logical sector size in bytes.</summary>
     public int SectorSize { get; init; } = 512;
 
+    /// <summary>Whether its partitions are shown.</summary>
+    public required bool Partscan { get; init; }
+
+    /// <summary>The partitions that were found, by number; empty without <see cref="Partscan"/>.</summary>
+    public required IReadOnlyList<PartitionStatus> Partitions { get; init; }
+
+    /// <summary>The free text that is kept with it.</summary>
+    public required string Reference { get; init; }
+
     /// <summary>The names of its transfers, in the order in which a write passes them.</summary>
     public required IReadOnlyList<string> Transfers { get; init; }
+
+    /// <summary>Whether discards reach the backing file in spite of a transfer with a key.</summary>
+    public required bool AllowDiscards { get; init; }
+
+    /// <summary>Whether the transfers count sectors from <see cref="Offset"/> instead of from the start of the file.</summary>
+    public required bool SectorsFromOffset { get; init; }
 
     /// <summary>The user who bound it.</summary>
     public required uint Owner { get; init; }
 
+    /// <summary>The group of its block file.</summary>
+    public required uint Group { get; init; }
+
+    /// <summary>The permission bits of its block file.</summary>
+    public required int Mode { get; init; }
+
+    /// <summary>When it was bound, in milliseconds since 1970 (UTC).</summary>
+    public required long BoundAt { get; init; }
+
     /// <summary>How often it is open.</summary>
     public required int Openers { get; init; }
+
+    /// <summary>What it has done since it was bound.</summary>
+    public required TrafficStatus Traffic { get; init; }
 }

@@ -7,11 +7,25 @@ namespace LoopDaemon.Control;
 
 internal sealed record ConfigureCall(
     int? Device, int BackingFile, long Offset, long SizeLimit, bool ReadOnly, bool Autoclear,
+    bool Partscan, bool DirectIo, int SectorSize, string Reference, uint? Group, int? Mode, bool NoOverlap,
     IReadOnlyList<TransferCall> Transfers, bool AllowDiscards, string SectorsFrom);
 
 internal sealed record TransferCall(string Name, IReadOnlyDictionary<string, string> Options, int? Key);
 
 internal sealed record DeviceCall(int Device);
+
+internal sealed record AddCall(int? Device);
+
+internal sealed record SetStatusCall(
+    int Device, bool? Autoclear, bool? Partscan, long? Offset, long? SizeLimit, string? Reference);
+
+internal sealed record ChangeBackingFileCall(int Device, int BackingFile);
+
+internal sealed record SetDirectIoCall(int Device, bool Enable);
+
+internal sealed record SetSectorSizeCall(int Device, int SectorSize);
+
+internal sealed record MonitorReply(DeviceEvent Event);
 
 internal sealed record NoParameters;
 
@@ -34,11 +48,19 @@ internal sealed record ControlErrorParameters(string Errno, string Message);
     RespectRequiredConstructorParameters = true)]
 [JsonSerializable(typeof(ConfigureCall))]
 [JsonSerializable(typeof(DeviceCall))]
+[JsonSerializable(typeof(AddCall))]
+[JsonSerializable(typeof(SetStatusCall))]
+[JsonSerializable(typeof(ChangeBackingFileCall))]
+[JsonSerializable(typeof(SetDirectIoCall))]
+[JsonSerializable(typeof(SetSectorSizeCall))]
 [JsonSerializable(typeof(NoParameters))]
 [JsonSerializable(typeof(ConfigureReply))]
 [JsonSerializable(typeof(ClearReply))]
 [JsonSerializable(typeof(GetFreeReply))]
 [JsonSerializable(typeof(ListReply))]
+[JsonSerializable(typeof(SizeReply))]
+[JsonSerializable(typeof(DaemonStatus))]
+[JsonSerializable(typeof(MonitorReply))]
 [JsonSerializable(typeof(GetStatusReply))]
 [JsonSerializable(typeof(ListTransfersReply))]
 [JsonSerializable(typeof(ServiceInfo))]

@@ -42,11 +42,25 @@ internal sealed class ParameterReader
         return text is not null;
     }
 
-    internal string Text(string name) =>
-        TryTake(name, out JsonElement value) && TryGetText(value, out string? text) ? text : throw Invalid(name);
+    internal string Text(string name) => OptionalText(name) ?? throw Invalid(name);
+
+    internal string? OptionalText(string name)
+    {
+        if (!TryTake(name, out JsonElement value))
+            return null;
+        return TryGetText(value, out string? text) ? text : throw Invalid(name);
+    }
 
     /// <summary>A number from 0 to the greatest 32-bit one.</summary>
     internal int Number(string name) => OptionalNumber(name) ?? throw Invalid(name);
+
+    /// <summary>A user's or group's number: 32 bits without sign, but for the last, which means "no change" to chown(2).</summary>
+    internal uint? OptionalId(string name)
+    {
+        if (!TryTake(name, out JsonElement value))
+            return null;
+        return value.ValueKind == JsonValueKind.Number && value.TryGetUInt32(out uint id) && id != uint.MaxValue ? id : throw Invalid(name);
+    }
 
     /// <inheritdoc cref="Number"/>
     internal int? OptionalNumber(string name)
@@ -58,20 +72,38 @@ internal sealed class ParameterReader
     }
 
     /// <summary>A count of bytes, not negative; 0 where there is none.</summary>
-    internal long Bytes(string name)
+    internal long Bytes(string name) => OptionalBytes(name) ?? 0;
+
+    /// <inheritdoc cref="Bytes"/>
+    /// <exception cref="ControlException">EOVERFLOW: 2^63 or more, as the ioctls have it.</exception>
+    internal long? OptionalBytes(string name)
     {
         if (!TryTake(name, out JsonElement value))
-            return 0;
-        return value.ValueKind == JsonValueKind.Number && value.TryGetInt64(out long bytes) && bytes >= 0
-            ? bytes : throw Invalid(name);
+            return null;
+        if (value.ValueKind != JsonValueKind.Number)
+            throw Invalid(name);
+        if (value.TryGetInt64(out long bytes))
+            return bytes >= 0 ? bytes : throw Invalid(name);
+        return value.TryGetUInt64(out _)
+            ? throw new ControlException(ControlError.InvalidArgument, Errno.EOVERFLOW, $"{_path}{name} must be less than 2^63 bytes")
+            : throw Invalid(name);
     }
 
-    internal bool Flag(string name) => TryTake(name, out JsonElement value) && value.ValueKind switch
+    internal bool RequiredFlag(string name) => OptionalFlag(name) ?? throw Invalid(name);
+
+    internal bool Flag(string name) => OptionalFlag(name) ?? false;
+
+    internal bool? OptionalFlag(string name)
     {
-        JsonValueKind.True => true,
-        JsonValueKind.False => false,
-        _ => throw Invalid(name),
-    };
+        if (!TryTake(name, out JsonElement value))
+            return null;
+        return value.ValueKind switch
+        {
+            JsonValueKind.True => true,
+            JsonValueKind.False => false,
+            _ => throw Invalid(name),
+        };
+    }
 
     /// <summary>The place of a word among those allowed; 0 where there is none.</summary>
     internal int Choice(string name, params ReadOnlySpan<string> words)

@@ -8,8 +8,9 @@ namespace LoopDaemon.Control.Varlink;
 /// <param name="Method">The method's full name.</param>
 /// <param name="Parameters">The parameters, an object; undefined where there are none.</param>
 /// <param name="OneWay">The caller does not want a reply.</param>
+/// <param name="More">The caller takes several replies.</param>
 /// <param name="Upgrade">The caller wants to speak another protocol after the reply.</param>
-internal sealed record VarlinkCall(string Interface, string Method, JsonElement Parameters, bool OneWay, bool Upgrade)
+internal sealed record VarlinkCall(string Interface, string Method, JsonElement Parameters, bool OneWay, bool More, bool Upgrade)
 {
     // A member that is there twice means one thing to one reader and another to the next.
     private static readonly JsonDocumentOptions Strict = new() { AllowDuplicateProperties = false };
@@ -37,7 +38,7 @@ internal sealed record VarlinkCall(string Interface, string Method, JsonElement 
         throw new VarlinkProtocolException("a message is no JSON object");
     }
 
-    /// <summary>Reads a call. <c>more</c> is valid and changes nothing: every method here has exactly one reply.</summary>
+    /// <summary>Reads a call.</summary>
     /// <exception cref="VarlinkProtocolException">It is no call.</exception>
     internal static VarlinkCall Read(JsonElement message)
     {
@@ -46,9 +47,9 @@ internal sealed record VarlinkCall(string Interface, string Method, JsonElement 
         JsonElement parameters = message.TryGetProperty("parameters", out JsonElement given) ? given : default;
         if (parameters.ValueKind is not (JsonValueKind.Object or JsonValueKind.Undefined or JsonValueKind.Null))
             throw new VarlinkProtocolException("the parameters of a call are no object");
-        _ = Flag(message, "more");
         return new VarlinkCall(
-            name[..Math.Max(0, name.LastIndexOf('.'))], name, parameters, Flag(message, "oneway"), Flag(message, "upgrade"));
+            name[..Math.Max(0, name.LastIndexOf('.'))], name, parameters,
+            Flag(message, "oneway"), Flag(message, "more"), Flag(message, "upgrade"));
     }
 
     private static bool Flag(JsonElement message, string name) =>

@@ -102,6 +102,29 @@ internal sealed class VarlinkSocket : IDisposable
         return new PeerCredentials(ucred[0], ucred[1], ucred[2]);
     }
 
+    /// <summary>A token that is cancelled when the peer ends the connection, or this side shuts it down. A peer that sends
+    /// before that is watched no longer.</summary>
+    internal CancellationToken WatchForEnd()
+    {
+        var ended = new CancellationTokenSource();
+        _ = Watch();
+        return ended.Token;
+
+        async Task Watch()
+        {
+            try
+            {
+                if (await _socket.ReceiveAsync(new byte[1], SocketFlags.Peek).ConfigureAwait(false) > 0)
+                    return;
+            }
+            catch (Exception e) when (e is SocketException or ObjectDisposedException)
+            {
+                // As good an end as any.
+            }
+            await ended.CancelAsync().ConfigureAwait(false);
+        }
+    }
+
     /// <summary>Ends one or both directions; a thread that waits in the call concerned comes back at once.</summary>
     internal void Shutdown(SocketShutdown how)
     {
