@@ -21,6 +21,22 @@ public sealed record BindRequest
     /// <summary>Clear the device at its last close.</summary>
     public bool Autoclear { get; init; }
 
+    /// <summary>Show the partitions that a table on the device names.</summary>
+    public bool Partscan { get; init; }
+
+    /// <summary>Read and write the backing file past the page cache, if that can be.</summary>
+    public bool DirectIo { get; init; }
+
+    /// <summary>The logical sector size in bytes: a power of two from 512 to 4096.</summary>
+    public int SectorBytes { get; init; } = Binding.DefaultSectorBytes;
+
+    /// <summary>Free text kept with the device, <see cref="Binding.MaxReferenceBytes"/> of UTF-8 at most.</summary>
+    public string Reference { get; init; } = "";
+
+    /// <summary>Refuse what overlaps a bound device; without a number, use one with the same backing file, offset and size
+    /// limit again instead.</summary>
+    public bool NoOverlap { get; init; }
+
     /// <summary>The pipeline; the first transfer is nearest the user's data.</summary>
     public IReadOnlyList<TransferSpec> Transfers { get; init; } = [];
 
@@ -33,6 +49,9 @@ public sealed record BindRequest
     /// <summary>The user the device belongs to.</summary>
     public uint OwnerUid { get; init; }
 
-    /// <summary>The owner's group.</summary>
+    /// <summary>The group of the device's file.</summary>
     public uint OwnerGid { get; init; }
+
+    /// <summary>The permission bits of the device's file.</summary>
+    public uint Permissions { get; init; } = 0b110_000_000;
 }

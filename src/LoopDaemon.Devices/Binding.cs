@@ -1,57 +1,81 @@
+using System.Numerics;
+using System.Text;
 using LoopDaemon.Linux;
 using LoopDaemon.Storage;
 using LoopDaemon.Transfers;
 
 namespace LoopDaemon.Devices;
 
-/// <summary>What a device is bound to; fixed from bind to clear.</summary>
+/// <summary>What a device is bound to, from bind to clear. Any thread may read; changes are the device's own.</summary>
 public sealed class Binding : IDisposable
 {
-    private const int SectorBytes = 512;
+    /// <summary>The logical sector size unless another is asked for, and the least, in bytes.</summary>
+    public const int DefaultSectorBytes = 512;
 
-    private Binding(BlockStore store, BindRequest request, string backingPath, in FileStatus backing, IReadOnlyList<string> warnings)
+    /// <summary>The longest reference in bytes of UTF-8: <c>lo_file_name</c> of linux/loop.h without its NUL.</summary>
+    public const int MaxReferenceBytes = 63;
+
+    private const int MaxSectorBytes = 4096;
+
+    private readonly FileStore _file;
+    private readonly WindowStore _window;
+    private readonly TransferStore? _transfers;
+    private readonly string? _keyedTransfer;
+    private volatile BindingStatus _status;
+    private volatile DevicePartition[] _partitions = [];
+
+    private Binding(FileStore file, WindowStore window, BlockStore top, string? keyedTransfer, BindRequest request, BindingStatus status)
     {
-        Store = store;
-        OffsetBytes = request.OffsetBytes;
-        SizeLimitBytes = request.SizeLimitBytes;
-        IsReadOnly = request.IsReadOnly || store.IsReadOnly;
+        _file = file;
+        _window = window;
+        _transfers = top as TransferStore;
+        _keyedTransfer = keyedTransfer;
+        _status = status;
+        Store = top;
+        IsReadOnly = request.IsReadOnly || top.IsReadOnly;
+        AllowsDiscards = request.AllowDiscards;
+        SectorsFromOffset = request.SectorsFromOffset;
         TransferNames = [.. request.Transfers.Select(transfer => transfer.Name)];
         OwnerUid = request.OwnerUid;
         OwnerGid = request.OwnerGid;
-        BackingPath = backingPath;
-        Backing = backing;
-        Warnings = warnings;
+        Permissions = request.Permissions;
     }
 
     /// <summary>The top of the stack of stores.</summary>
     public BlockStore Store { get; }
 
-    /// <summary>Where the device begins in the backing file, in bytes.</summary>
-    public long OffsetBytes { get; }
-
-    /// <summary>The greatest size asked for in bytes; 0 is none.</summary>
-    public long SizeLimitBytes { get; }
-
     /// <summary>Whether writes are refused.</summary>
     public bool IsReadOnly { get; }
+
+    /// <summary>Whether discards go through transfers with a key.</summary>
+    public bool AllowsDiscards { get; }
+
+    /// <summary>Whether transfers count sectors from the offset.</summary>
+    public bool SectorsFromOffset { get; }
 
     /// <summary>The pipeline's transfers by name; the first is nearest the user's data.</summary>
     public IReadOnlyList<string> TransferNames { get; }
 
+    /// <summary>Whether the stored data differs from the device's.</summary>
+    public bool HasTransfers => _transfers is not null;
+
     /// <summary>The user the device belongs to.</summary>
     public uint OwnerUid { get; }
 
-    /// <summary>The owner's group.</summary>
+    /// <summary>The group of the device's file.</summary>
     public uint OwnerGid { get; }
 
-    /// <summary>The backing file's path when it was bound.</summary>
-    public string BackingPath { get; }
+    /// <summary>The permission bits of the device's file.</summary>
+    public uint Permissions { get; }
 
-    /// <summary>The backing file's status when it was bound.</summary>
-    public FileStatus Backing { get; }
+    /// <summary>What can change, as of now.</summary>
+    public BindingStatus Status => _status;
 
-    /// <summary>What the binder should know although the bind succeeded, a sentence each.</summary>
-    public IReadOnlyList<string> Warnings { get; }
+    /// <summary>Whether the backing file is read and written past the page cache.</summary>
+    public bool UsesDirectIo => _file.UsesDirectIo;
+
+    /// <summary>The partitions by number, ascending; empty unless they are asked for.</summary>
+    public IReadOnlyList<DevicePartition> Partitions => _partitions;
 
     /// <summary>When it was bound, in nanoseconds since 1970.</summary>
     public long BoundAtNs { get; } = (DateTime.UtcNow - DateTime.UnixEpoch).Ticks * 100;
@@ -59,27 +83,50 @@ public sealed class Binding : IDisposable
     /// <inheritdoc/>
     public void Dispose() => Store.Dispose();
 
-    /// <summary>Checks a request and stacks the stores it asks for.</summary>
-    /// <exception cref="LinuxException">The backing file, offset or size limit will not do.</exception>
-    /// <exception cref="TransferException">A transfer or its key will not do.</exception>
-    internal static Binding Create(BindRequest request, TransferRegistry registry)
+    /// <summary>The partition with a number, or null.</summary>
+    public DevicePartition? FindPartition(int number)
     {
+        foreach (DevicePartition partition in _partitions)
+        {
+            if (partition.Number == number)
+                return partition;
+        }
+        return null;
+    }
+
+    /// <summary>Checks a request and stacks the stores it asks for.</summary>
+    /// <param name="device">The device's name, for warnings.</param>
+    /// <param name="request">The request.</param>
+    /// <param name="registry">Where its transfers are found.</param>
+    /// <param name="warnings">Takes what the binder should know although the bind succeeds, a sentence each.</param>
+    /// <exception cref="LinuxException">The backing file, offset, size limit or another number will not do.</exception>
+    /// <exception cref="TransferException">A transfer or its key will not do.</exception>
+    internal static Binding Create(string device, BindRequest request, TransferRegistry registry, List<string> warnings)
+    {
+        CheckSectorSize(request.SectorBytes);
+        CheckReference(request.Reference);
         string path = request.BackingFile.DescribePath();
         var file = FileStore.Open(request.BackingFile);
         var transfers = new List<ITransfer>();
         try
         {
-            if (request.BackingFile.GetStatus(out FileStatus status) is var error and not Errno.None)
-                throw new LinuxException(error, $"cannot look at {path}");
+            FileStatus backing = StatusOf(request.BackingFile, path);
             foreach (TransferSpec spec in request.Transfers)
                 transfers.Add(registry.Create(spec));
-            CheckRange(request, path, file.Length, transfers);
-            var warnings = new List<string>();
-            BlockStore store = new WindowStore(file, request.OffsetBytes, request.SizeLimitBytes);
-            Warn(warnings, path, request.OffsetBytes, file.Length - request.OffsetBytes, request.SizeLimitBytes, store.Length);
-            ulong firstSector = request.SectorsFromOffset ? 0 : (ulong)(request.OffsetBytes / SectorBytes);
-            store = TransferStore.Over(store, transfers, firstSector, request.AllowDiscards);
-            return new Binding(store, request, path, in status, warnings);
+            var status = new BindingStatus(
+                path, backing, request.OffsetBytes, request.SizeLimitBytes, request.SectorBytes, request.Reference, request.Partscan);
+            string? keyed = transfers.Find(transfer => !transfer.IsIdentity)?.Name;
+            CheckRange(status, keyed);
+            var window = new WindowStore(file, request.OffsetBytes, request.SizeLimitBytes);
+            BlockStore top = TransferStore.Over(
+                window, transfers, FirstSector(request.OffsetBytes, request.SectorsFromOffset), request.AllowDiscards);
+            var binding = new Binding(file, window, top, keyed, request, status);
+            if (backing.Kind == FileKind.RegularFile)
+                WarnOfSize(warnings, request.SizeLimitBytes > 0 ? request.SizeLimitBytes : Math.Max(0, file.Length - request.OffsetBytes));
+            if (request.DirectIo && binding.SetDirectIo(true) is { } refused)
+                warnings.Add($"{refused.Message}; it is used through the page cache");
+            binding.Show(binding.Scan(device, warnings));
+            return binding;
         }
         catch
         {
@@ -89,27 +136,152 @@ public sealed class Binding : IDisposable
         }
     }
 
-    private static void CheckRange(BindRequest request, string path, long backingBytes, List<ITransfer> transfers)
+    /// <summary>Reads the partition table, if that is asked for.</summary>
+    /// <param name="device">The device's name, for warnings.</param>
+    /// <param name="warnings">Takes what the user should know, a sentence each.</param>
+    internal DevicePartition[] Scan(string device, List<string> warnings)
     {
-        if (request.OffsetBytes < 0 || request.SizeLimitBytes < 0)
-            throw LinuxException.WithMessage(Errno.EOVERFLOW, $"{path}: offset and size limit must not be negative");
-        if (request.OffsetBytes > 0 && request.OffsetBytes >= backingBytes)
-            throw LinuxException.WithMessage(Errno.EINVAL,
-                $"{path}: offset {request.OffsetBytes} is past the end of the file ({backingBytes} bytes)");
-        ITransfer? keyed = transfers.Find(transfer => !transfer.IsIdentity);
-        // Kernels disagreed with each other on where a sector begins then (linux 2.6 loop.c), so no image can rely on it.
-        if (keyed is not null && request.OffsetBytes % SectorBytes != 0)
-            throw LinuxException.WithMessage(Errno.EINVAL,
-                $"{path}: offset {request.OffsetBytes} is not a multiple of {SectorBytes}, which transfer {keyed.Name} needs");
+        BindingStatus status = _status;
+        if (!status.Partscan)
+            return [];
+        PartitionScan scan = PartitionTable.Read(Store, status.SectorBytes, device);
+        warnings.AddRange(scan.Warnings);
+        return [.. scan.Partitions.Select(partition => new DevicePartition(Store, partition))];
     }
 
-    private static void Warn(List<string> warnings, string path, long offset, long backingBytes, long sizeLimit, long capacity)
+    /// <summary>Shows other partitions; none of the present ones may be open.</summary>
+    internal void Show(DevicePartition[] partitions) => _partitions = partitions;
+
+    /// <summary>Takes over the length that the backing file has now.</summary>
+    /// <exception cref="LinuxException">It cannot be had.</exception>
+    internal void RefreshLength()
     {
-        if (backingBytes < SectorBytes)
-            warnings.Add($"{path}: file is smaller than {SectorBytes} bytes{(offset > 0 ? $" behind the offset {offset}" : "")}; the device has capacity 0");
-        else if (sizeLimit is > 0 and < SectorBytes)
-            warnings.Add($"{path}: size limit {sizeLimit} is smaller than {SectorBytes} bytes; the device has capacity 0");
-        else if (sizeLimit == 0 && backingBytes != capacity)
-            warnings.Add($"{path}: file does not end on a {SectorBytes}-byte sector; its last {backingBytes - capacity} bytes are not part of the device");
+        Errno error = _file.RefreshLength();
+        if (error != Errno.None)
+            throw new LinuxException(error, $"cannot tell the size of {_status.BackingPath}");
+        RecomputeWindows();
+    }
+
+    /// <summary>Goes on with another backing file of the same size.</summary>
+    /// <param name="other">The other file; it stays the caller's.</param>
+    /// <exception cref="LinuxException">EINVAL: it will not do, or the device is not read-only.</exception>
+    internal void ChangeFile(FileDescriptor other)
+    {
+        if (!IsReadOnly)
+            throw LinuxException.WithMessage(Errno.EINVAL, "only a read-only device can change its backing file");
+        string path = other.DescribePath();
+        BindingStatus status = _status;
+        long size = WindowStore.WindowLength(FileStore.LengthOf(other), status.OffsetBytes, status.SizeLimitBytes);
+        if (size != _window.Length)
+            throw LinuxException.WithMessage(Errno.EINVAL, $"{path} makes a device of {size} bytes, and this one has {_window.Length}");
+        FileStatus backing = StatusOf(other, path);
+        _file.ChangeFile(other);
+        RecomputeWindows();
+        _status = status with { BackingPath = path, Backing = backing };
+    }
+
+    /// <summary>Turns direct I/O on or off.</summary>
+    /// <returns>Why it cannot be (EINVAL), or null.</returns>
+    internal LinuxException? SetDirectIo(bool enable)
+    {
+        BindingStatus status = _status;
+        Errno error = _file.SetDirectIo(enable);
+        if (error != Errno.None)
+            return LinuxException.WithMessage(Errno.EINVAL, $"{status.BackingPath} cannot be used with direct I/O: {error.Describe()}");
+        if (!enable || status.OffsetBytes % _file.DirectAlignmentBytes == 0)
+            return null;
+        // As the kernel has it: not one aligned request on the device would be aligned in the file.
+        _file.SetDirectIo(false);
+        return LinuxException.WithMessage(Errno.EINVAL,
+            $"{status.BackingPath} cannot be used with direct I/O: offset {status.OffsetBytes} is not a multiple of {_file.DirectAlignmentBytes}");
+    }
+
+    /// <summary>Checks a change before anything of it is done.</summary>
+    /// <exception cref="LinuxException">A value will not do.</exception>
+    internal void Check(BindingChange change)
+    {
+        if (change.Reference is not null)
+            CheckReference(change.Reference);
+        if (change.Partscan == false && _status.Partscan)
+            throw LinuxException.WithMessage(Errno.EINVAL, "partition scanning cannot be turned off while a device is bound");
+        CheckRange(Apply(change), _keyedTransfer);
+    }
+
+    /// <summary>Whether a change moves the window.</summary>
+    internal bool Moves(BindingChange change)
+    {
+        BindingStatus then = Apply(change);
+        return (then.OffsetBytes, then.SizeLimitBytes) != (_status.OffsetBytes, _status.SizeLimitBytes);
+    }
+
+    /// <summary>Carries out a change that was checked; one that moves the window while nobody has the device open.</summary>
+    internal void Change(BindingChange change)
+    {
+        bool moves = Moves(change);
+        _status = Apply(change);
+        if (!moves)
+            return;
+        _window.Move(_status.OffsetBytes, _status.SizeLimitBytes);
+        if (_transfers is not null)
+            _transfers.FirstSector = FirstSector(_status.OffsetBytes, SectorsFromOffset);
+        if (UsesDirectIo)
+            _ = SetDirectIo(true);
+    }
+
+    /// <summary>Sets the logical sector size.</summary>
+    internal void SetSectorSize(int bytes) => _status = _status with { SectorBytes = bytes };
+
+    /// <exception cref="LinuxException">EINVAL: it is none.</exception>
+    internal static void CheckSectorSize(int bytes)
+    {
+        if (bytes is < DefaultSectorBytes or > MaxSectorBytes || !BitOperations.IsPow2(bytes))
+            throw LinuxException.WithMessage(Errno.EINVAL, $"a sector size is a power of two from {DefaultSectorBytes} to {MaxSectorBytes}, not {bytes}");
+    }
+
+    private BindingStatus Apply(BindingChange change) => _status with
+    {
+        Partscan = change.Partscan ?? _status.Partscan,
+        OffsetBytes = change.OffsetBytes ?? _status.OffsetBytes,
+        SizeLimitBytes = change.SizeLimitBytes ?? _status.SizeLimitBytes,
+        Reference = change.Reference ?? _status.Reference,
+    };
+
+    private void RecomputeWindows()
+    {
+        _window.Recompute();
+        foreach (DevicePartition partition in _partitions)
+            partition.Window.Recompute();
+    }
+
+    private static ulong FirstSector(long offset, bool sectorsFromOffset) =>
+        sectorsFromOffset ? 0 : (ulong)(offset / DefaultSectorBytes);
+
+    private static FileStatus StatusOf(FileDescriptor file, string path) =>
+        file.GetStatus(out FileStatus status) is var error and not Errno.None
+            ? throw new LinuxException(error, $"cannot look at {path}") : status;
+
+    private static void CheckReference(string reference)
+    {
+        if (Encoding.UTF8.GetByteCount(reference) > MaxReferenceBytes || reference.Contains('\0'))
+            throw LinuxException.WithMessage(Errno.EINVAL, $"a reference has at most {MaxReferenceBytes} bytes, and no NUL");
+    }
+
+    private static void CheckRange(BindingStatus status, string? keyedTransfer)
+    {
+        if (status.OffsetBytes < 0 || status.SizeLimitBytes < 0)
+            throw LinuxException.WithMessage(Errno.EOVERFLOW, $"{status.BackingPath}: offset and size limit must not be negative");
+        // Kernels disagreed with each other on where a sector begins then (linux 2.6 loop.c), so no image can rely on it.
+        if (keyedTransfer is not null && status.OffsetBytes % DefaultSectorBytes != 0)
+            throw LinuxException.WithMessage(Errno.EINVAL,
+                $"{status.BackingPath}: offset {status.OffsetBytes} is not a multiple of {DefaultSectorBytes}, which transfer {keyedTransfer} needs");
+    }
+
+    /// <summary>The warnings of losetup.</summary>
+    private static void WarnOfSize(List<string> warnings, long bytes)
+    {
+        if (bytes < DefaultSectorBytes)
+            warnings.Add($"Warning: file is smaller than {DefaultSectorBytes} bytes; the loop device may be useless or invisible for system tools.");
+        else if (bytes % DefaultSectorBytes != 0)
+            warnings.Add($"Warning: file does not end on a {DefaultSectorBytes}-byte sector boundary; the remaining end of the file will be ignored.");
     }
 }

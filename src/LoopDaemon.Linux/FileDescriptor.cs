@@ -124,6 +124,23 @@ public sealed class FileDescriptor : SafeHandleMinusOneIsInvalid
         return fd >= 0 ? new FileDescriptor(fd) : throw new LinuxException(LastError.Get(), "cannot duplicate a file descriptor");
     }
 
+    /// <summary>Opens the same file anew, by the kernel's own link to it (/proc/self/fd): a description with flags and a lock
+    /// of its own. Works for a deleted file too.</summary>
+    /// <param name="flags">How to open it.</param>
+    /// <param name="opened">The descriptor, or null on error.</param>
+    public Errno TryReopen(OpenFlags flags, out FileDescriptor? opened) => TryOpen($"/proc/self/fd/{Number}", flags, out opened);
+
+    /// <summary>Has this number stand for another open file from now on (dup3(2)). Calls under way finish on the old one.</summary>
+    /// <param name="other">The other; it keeps its own number.</param>
+    public Errno ReplaceBy(FileDescriptor other)
+    {
+        Errno error;
+        do
+            error = Check(Libc.dup3(other.Number, Number, (int)OpenFlags.CloseOnExec));
+        while (error is Errno.EINTR or Errno.EBUSY);
+        return error;
+    }
+
     /// <summary>read(2), once.</summary>
     public unsafe Errno Read(Span<byte> destination, out int count)
     {
@@ -221,6 +238,37 @@ public sealed class FileDescriptor : SafeHandleMinusOneIsInvalid
         const int AtEmptyPath = 0x1000;
         Libc.StatxBuffer raw;
         return FileStatus.Finish(Libc.statx(Number, "", AtEmptyPath, FileStatus.BasicStats, &raw), in raw, out status);
+    }
+
+    /// <summary>What O_DIRECT asks of an I/O on this file (statx(2), STATX_DIOALIGN, Linux 6.1): that its memory, and its
+    /// offset and length, are multiples of these bytes. Where the file system does not say, 512, which then need not be
+    /// enough: EINVAL tells.</summary>
+    public unsafe (int Memory, int Offset) DirectAlignment()
+    {
+        const int AtEmptyPath = 0x1000, Default = 512;
+        const uint DirectAlignmentMask = 0x2000;
+        Libc.StatxBuffer raw;
+        bool told = Libc.statx(Number, "", AtEmptyPath, DirectAlignmentMask, &raw) == 0
+            && (raw.Mask & DirectAlignmentMask) != 0 && raw.DirectOffsetAlignment > 0;
+        return told ? ((int)raw.DirectMemoryAlignment, (int)raw.DirectOffsetAlignment) : (Default, Default);
+    }
+
+    /// <summary>The logical sector size of a block device in bytes (BLKSSZGET).</summary>
+    public unsafe Errno BlockDeviceSectorSize(out int bytes)
+    {
+        const nuint GetSectorSize = 0x1268;
+        int size = 0;
+        Errno error = Check(Libc.ioctl(Number, GetSectorSize, &size));
+        bytes = size;
+        return error;
+    }
+
+    /// <summary>Whether memory begins at a multiple of so many bytes, a power of two. The memory must be pinned or not be
+    /// managed at all, for the answer to last.</summary>
+    public static unsafe bool IsAligned(ReadOnlySpan<byte> memory, int alignment)
+    {
+        fixed (byte* address = memory)
+            return ((nuint)address & (nuint)(alignment - 1)) == 0;
     }
 
     /// <summary>The size of a block device (BLKGETSIZE64).</summary>

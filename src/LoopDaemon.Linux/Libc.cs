@@ -47,6 +47,9 @@ internal static unsafe partial class Libc
     internal static partial int fcntl(int fd, int command, long argument);
 
     [LibraryImport(Library, SetLastError = true)]
+    internal static partial int dup3(int oldFd, int newFd, int flags);
+
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int ioctl(int fd, nuint request, void* argument);
 
     [LibraryImport(Library, SetLastError = true)]
@@ -111,6 +114,9 @@ internal static unsafe partial class Libc
         public uint RdevMinor;
         public uint DevMajor;
         public uint DevMinor;
+        private readonly ulong _mountId;
+        public uint DirectMemoryAlignment;
+        public uint DirectOffsetAlignment;
     }
 
     [StructLayout(LayoutKind.Sequential)]

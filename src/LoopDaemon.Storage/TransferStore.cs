@@ -28,7 +28,6 @@ public sealed class TransferStore : StackedBlockStore
     private readonly IReadOnlyList<ITransfer> _pipeline;
     private readonly ITransfer[] _transfers;
     private readonly int _sectorBytes;
-    private readonly ulong _firstSector;
     private readonly bool _allowDiscards;
     private readonly StripedRangeLock _ranges = new();
 
@@ -53,9 +52,12 @@ public sealed class TransferStore : StackedBlockStore
         _sectorBytes = _transfers.Max(transfer => transfer.SectorSize);
         if (below.Length % _sectorBytes != 0)
             throw new ArgumentException($"{below.Length} bytes are not whole sectors of {_sectorBytes}.", nameof(below));
-        _firstSector = firstSector;
+        FirstSector = firstSector;
         _allowDiscards = allowDiscards;
     }
+
+    /// <summary>The number, in units of 512 bytes, of the sector at offset 0; set only while nobody is using the store.</summary>
+    public ulong FirstSector { get; set; }
 
     /// <inheritdoc/>
     public override long Length => RoundDown(Below.Length);
@@ -185,7 +187,7 @@ public sealed class TransferStore : StackedBlockStore
 
     private long RoundUp(long offset) => RoundDown(offset + _sectorBytes - 1);
 
-    private ulong SectorAt(long offset) => _firstSector + (ulong)(offset / MinSectorBytes);
+    private ulong SectorAt(long offset) => FirstSector + (ulong)(offset / MinSectorBytes);
 
     private Errno ReadSectors(long offset, Span<byte> destination)
     {

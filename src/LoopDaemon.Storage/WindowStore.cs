@@ -5,8 +5,8 @@ namespace LoopDaemon.Storage;
 /// <summary>A part of the store below: the <c>offset</c> and <c>sizelimit</c> of a loop device.</summary>
 public sealed class WindowStore : StackedBlockStore
 {
-    private readonly long _offset;
-    private readonly long _sizeLimit;
+    private long _offset;
+    private long _sizeLimit;
     private long _length;
 
     /// <summary>Opens a window.</summary>
@@ -14,14 +14,8 @@ public sealed class WindowStore : StackedBlockStore
     /// <param name="offset">Where the window begins, in bytes; it is not rounded.</param>
     /// <param name="sizeLimit">The most bytes it shows; 0 means no limit.</param>
     /// <exception cref="ArgumentOutOfRangeException">One of the numbers is negative.</exception>
-    public WindowStore(BlockStore below, long offset, long sizeLimit) : base(below)
-    {
-        ArgumentOutOfRangeException.ThrowIfNegative(offset);
-        ArgumentOutOfRangeException.ThrowIfNegative(sizeLimit);
-        _offset = offset;
-        _sizeLimit = sizeLimit;
-        Recompute();
-    }
+    public WindowStore(BlockStore below, long offset, long sizeLimit) : base(below) =>
+        Move(offset, sizeLimit);
 
     /// <inheritdoc/>
     public override long Length => Volatile.Read(ref _length);
@@ -38,6 +32,18 @@ public sealed class WindowStore : StackedBlockStore
         if (sizeLimit > 0 && sizeLimit < size)
             size = sizeLimit;
         return size / SectorBytes * SectorBytes;
+    }
+
+    /// <summary>Moves the window; nobody may be using the store meanwhile.</summary>
+    /// <param name="offset">As for the constructor.</param>
+    /// <param name="sizeLimit">As for the constructor.</param>
+    public void Move(long offset, long sizeLimit)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(offset);
+        ArgumentOutOfRangeException.ThrowIfNegative(sizeLimit);
+        _offset = offset;
+        _sizeLimit = sizeLimit;
+        Recompute();
     }
 
     /// <summary>Takes over the length that the store below has now.</summary>

@@ -1,6 +1,7 @@
 using LoopDaemon.Control;
 using LoopDaemon.Devices;
 using LoopDaemon.Linux;
+using LoopDaemon.Storage;
 using LoopDaemon.Transfers;
 using Microsoft.Extensions.Logging;
 
@@ -9,8 +10,11 @@ namespace LoopDaemon.Daemon;
 /// <summary>What the control socket's methods do. Root and the daemon's own user may do everything, anybody else sees and
 /// clears what he bound.</summary>
 internal sealed partial class ControlService(
-    DeviceTable table, TransferRegistry registry, DeviceDirectory directory, ILogger<ControlService> logger) : IControlService
+    DeviceTable table, TransferRegistry registry, DeviceDirectory directory, EventFeed events, ILogger<ControlService> logger) : IControlService
 {
+    private const int PermissionBits = 0b110_110_110;
+    private const int OwnerOnly = 0b110_000_000;
+
     /// <summary>The kernel tells of a file's last close just after close(2) has returned; whoever closes a device and then
     /// clears it should find it gone.</summary>
     private static readonly TimeSpan LastCloseTime = TimeSpan.FromMilliseconds(100);
@@ -22,27 +26,40 @@ internal sealed partial class ControlService(
         var keys = new List<SecretKey>();
         try
         {
-            RefuseOwnMount(request.BackingFile);
+            CheckAccess(request, caller);
+            CheckBackingFile(request.BackingFile);
             var transfers = request.Transfers.Select(transfer => Specify(transfer, keys)).ToList();
-            LoopDevice device = table.Bind(request.Device, new BindRequest
+            BindResult bound = table.Bind(request.Device, new BindRequest
             {
                 BackingFile = request.BackingFile.Duplicate(),
                 OffsetBytes = request.Offset,
                 SizeLimitBytes = request.SizeLimit,
                 IsReadOnly = request.ReadOnly,
                 Autoclear = request.Autoclear,
+                Partscan = request.Partscan,
+                DirectIo = request.DirectIo,
+                SectorBytes = request.SectorSize,
+                Reference = request.Reference,
+                NoOverlap = request.NoOverlap,
                 Transfers = transfers,
                 AllowDiscards = request.AllowDiscards,
                 SectorsFromOffset = request.SectorsFromOffset,
                 OwnerUid = caller.Peer.UserId,
-                OwnerGid = caller.Peer.GroupId,
-            }, out Binding binding);
-            return new ConfigureReply(device.Number, PathOf(device), binding.Store.Length, binding.IsReadOnly, Reused: false, binding.Warnings);
+                OwnerGid = request.Group ?? caller.Peer.GroupId,
+                Permissions = (uint)(request.Mode ?? OwnerOnly),
+            });
+            return new ConfigureReply(
+                bound.Device.Number, directory.PathOf(bound.Device), bound.Binding.Store.Length, bound.Binding.IsReadOnly,
+                bound.Reused, bound.Warnings);
         }
         catch (TransferException refused)
         {
             LogRefused(logger, caller.Peer.UserId, ControlCharacters.Escape(refused.Message));
             throw new ControlException(Kind(refused.Problem), refused.Errno, refused.Message);
+        }
+        catch (OverlapException refused)
+        {
+            throw new ControlException(ControlError.Overlapping, refused.Message);
         }
         catch (LinuxException refused) when (refused.Errno == Errno.EBUSY && IsOfAnotherUser(request.Device, caller))
         {
@@ -52,7 +69,7 @@ internal sealed partial class ControlService(
         catch (LinuxException refused)
         {
             LogRefused(logger, caller.Peer.UserId, ControlCharacters.Escape(refused.Message));
-            throw new ControlException(Kind(refused.Errno), refused.Errno, refused.Message);
+            throw Refusal(refused);
         }
         finally
         {
@@ -62,28 +79,76 @@ internal sealed partial class ControlService(
 
     public ClearReply Clear(int device, ControlCaller caller)
     {
-        LoopDevice bound = Owned(device, caller, out _);
+        LoopDevice bound = Owned(device, caller);
         SpinWait.SpinUntil(() => bound.Openers == 0, LastCloseTime);
-        try
-        {
-            return new ClearReply(DeviceTable.Clear(bound));
-        }
-        catch (LinuxException refused)
-        {
-            throw new ControlException(Kind(refused.Errno), refused.Errno, refused.Message);
-        }
+        return Try(() => new ClearReply(bound.Clear()));
     }
 
-    public SizeReply SetStatus(int device, StatusChange change, ControlCaller caller) => throw new NotImplementedException();
-    public void ChangeBackingFile(int device, FileDescriptor backingFile, ControlCaller caller) => throw new NotImplementedException();
-    public SizeReply SetCapacity(int device, ControlCaller caller) => throw new NotImplementedException();
-    public void SetDirectIo(int device, bool enable, ControlCaller caller) => throw new NotImplementedException();
-    public SizeReply SetSectorSize(int device, int sectorSize, ControlCaller caller) => throw new NotImplementedException();
-    public SizeReply Rescan(int device, ControlCaller caller) => throw new NotImplementedException();
-    public GetFreeReply Add(int? device, ControlCaller caller) => throw new NotImplementedException();
-    public void Remove(int device, ControlCaller caller) => throw new NotImplementedException();
-    public IEnumerable<DeviceEvent> Monitor(ControlCaller caller, CancellationToken ended) => throw new NotImplementedException();
-    public DaemonStatus GetDaemon(ControlCaller caller) => new(directory.Path, table.Devices.Count, table.Devices.Count, Environment.ProcessId);
+    public SizeReply SetStatus(int device, StatusChange change, ControlCaller caller)
+    {
+        LoopDevice bound = Owned(device, caller);
+        return Size(bound, () => bound.SetStatus(new BindingChange
+        {
+            Autoclear = change.Autoclear,
+            Partscan = change.Partscan,
+            OffsetBytes = change.Offset,
+            SizeLimitBytes = change.SizeLimit,
+            Reference = change.Reference,
+        }));
+    }
+
+    public void ChangeBackingFile(int device, FileDescriptor backingFile, ControlCaller caller)
+    {
+        LoopDevice bound = Owned(device, caller);
+        CheckBackingFile(backingFile);
+        Try(() =>
+        {
+            bound.ChangeBackingFile(backingFile);
+            return true;
+        });
+    }
+
+    public SizeReply SetCapacity(int device, ControlCaller caller)
+    {
+        LoopDevice bound = Owned(device, caller);
+        return Size(bound, bound.SetCapacity);
+    }
+
+    public void SetDirectIo(int device, bool enable, ControlCaller caller)
+    {
+        LoopDevice bound = Owned(device, caller);
+        Try(() =>
+        {
+            bound.SetDirectIo(enable);
+            return true;
+        });
+    }
+
+    public SizeReply SetSectorSize(int device, int sectorSize, ControlCaller caller)
+    {
+        LoopDevice bound = Owned(device, caller);
+        return Size(bound, () => bound.SetSectorSize(sectorSize));
+    }
+
+    public SizeReply Rescan(int device, ControlCaller caller)
+    {
+        LoopDevice bound = Owned(device, caller);
+        return Size(bound, bound.Rescan);
+    }
+
+    public GetFreeReply Add(int? device, ControlCaller caller) => Free(Try(() => table.Add(device)));
+
+    public void Remove(int device, ControlCaller caller) => Try(() =>
+    {
+        table.Remove(device);
+        return true;
+    });
+
+    public IEnumerable<DeviceEvent> Monitor(ControlCaller caller, CancellationToken ended) =>
+        events.Listen(binding => MayControl(binding, caller), ended);
+
+    public DaemonStatus GetDaemon(ControlCaller caller) =>
+        new(directory.Path, table.MaxLoop, DeviceTable.Limit, Environment.ProcessId);
 
     public IReadOnlyList<DeviceStatus> List(ControlCaller caller) =>
         [.. table.Devices
@@ -91,25 +156,47 @@ internal sealed partial class ControlService(
             .Where(bound => bound.Binding is not null && MayControl(bound.Binding, caller))
             .Select(bound => Status(bound.Device, bound.Binding!))];
 
-    public DeviceStatus GetStatus(int device, ControlCaller caller) => Status(Owned(device, caller, out Binding binding), binding);
+    public DeviceStatus GetStatus(int device, ControlCaller caller)
+    {
+        LoopDevice bound = Owned(device, caller);
+        return Status(bound, bound.Binding ?? throw NotBound(bound));
+    }
 
-    public GetFreeReply GetFree(ControlCaller caller) =>
-        table.FindFree() is { } free ? new GetFreeReply(free.Number, PathOf(free))
-            : throw new ControlException(ControlError.NoFreeDevice,
-                $"all {table.Devices.Count} devices are bound: clear one, or start loopd with a larger --max-loop");
+    public GetFreeReply GetFree(ControlCaller caller) => Free(Try(table.GetFree));
 
     public IReadOnlyList<TransferDescription> ListTransfers(ControlCaller caller) =>
         [.. registry.List().Select(transfer => new TransferDescription(
             transfer.Name, transfer.Summary, transfer.KeyRule == KeyRule.Required, transfer.Number))];
 
-    /// <summary>Reads and writes of such a device would wait for the reader threads that they keep busy.</summary>
-    private void RefuseOwnMount(FileDescriptor backing)
+    /// <summary>A file may only be given to a group that its owner could give it to by chgrp(1).</summary>
+    private static void CheckAccess(ConfigureRequest request, ControlCaller caller)
+    {
+        if (request.Group is { } group && !caller.IsRoot && !caller.Peer.IsIn(group))
+            throw new ControlException(ControlError.PermissionDenied, $"user {caller.Peer.UserId} is not in group {group}");
+        if (request.Mode is { } mode && (mode & ~PermissionBits) != 0)
+        {
+            throw new ControlException(ControlError.InvalidArgument,
+                $"a device's mode has read and write permissions only, such as 0660, not 0{Convert.ToString(mode, 8)}");
+        }
+    }
+
+    /// <exception cref="ControlException">EBADF: it is a device of this daemon, whose reads and writes would wait for the
+    /// reader threads that they keep busy. EINVAL: no device can be made from it.</exception>
+    private void CheckBackingFile(FileDescriptor backing)
     {
         if (backing.GetStatus(out FileStatus status) == Errno.None
             && (status.DeviceMajor, status.DeviceMinor) == directory.FileSystem)
         {
             throw new ControlException(ControlError.BadBackingFile, Errno.EBADF,
                 $"{backing.DescribePath()} is a device of this daemon: to stack transfers, name several with -e instead");
+        }
+        try
+        {
+            FileStore.LengthOf(backing);
+        }
+        catch (LinuxException refused)
+        {
+            throw new ControlException(ControlError.BadBackingFile, refused.Errno, refused.Message);
         }
     }
 
@@ -126,14 +213,16 @@ internal sealed partial class ControlService(
         return new TransferSpec(transfer.Name, transfer.Options, key);
     }
 
-    private LoopDevice Owned(int number, ControlCaller caller, out Binding binding)
+    private LoopDevice Owned(int number, ControlCaller caller)
     {
-        LoopDevice device = table.Find(number) ?? throw new ControlException(ControlError.NoSuchDevice,
-            $"there is no device loop{number}: the devices are loop0 to loop{table.Devices.Count - 1}");
-        binding = device.Binding ?? throw new ControlException(ControlError.NotBound, $"{device.Name} is not bound to a file");
+        LoopDevice device = Try(() => table.Get(number));
+        Binding binding = device.Binding ?? throw NotBound(device);
         return MayControl(binding, caller) ? device
             : throw new ControlException(ControlError.PermissionDenied, $"{device.Name} belongs to another user");
     }
+
+    private static ControlException NotBound(LoopDevice device) =>
+        new(ControlError.NotBound, $"{device.Name} is not bound to a file");
 
     private bool IsOfAnotherUser(int? device, ControlCaller caller) =>
         device is { } number && table.Find(number)?.Binding is { } binding && !MayControl(binding, caller);
@@ -141,34 +230,67 @@ internal sealed partial class ControlService(
     private static bool MayControl(Binding binding, ControlCaller caller) =>
         caller.IsRoot || caller.Peer.UserId == Credentials.UserId || caller.Peer.UserId == binding.OwnerUid;
 
-    private string PathOf(LoopDevice device) => directory.PathOf(device);
+    private GetFreeReply Free(LoopDevice device) => new(device.Number, directory.PathOf(device));
 
-    private DeviceStatus Status(LoopDevice device, Binding binding) => new()
+    /// <summary>Makes a change that may warn, and tells what the device is like after it.</summary>
+    private SizeReply Size(LoopDevice device, Func<IReadOnlyList<string>> change)
     {
-        Device = device.Number,
-        Path = PathOf(device),
-        BackingFile = binding.BackingPath,
-        BackingDevice = new DeviceNumber(binding.Backing.DeviceMajor, binding.Backing.DeviceMinor),
-        BackingInode = binding.Backing.Inode,
-        Offset = binding.OffsetBytes,
-        SizeLimit = binding.SizeLimitBytes,
-        Size = binding.Store.Length,
-        ReadOnly = binding.IsReadOnly,
-        Autoclear = device.IsAutoclear,
-        DirectIo = false,
-        Transfers = binding.TransferNames,
-        Partscan = false,
-        Partitions = [],
-        Reference = "",
-        AllowDiscards = false,
-        SectorsFromOffset = false,
-        Owner = binding.OwnerUid,
-        Group = binding.OwnerGid,
-        Mode = 0b110_000_000,
-        BoundAt = binding.BoundAtNs / 1_000_000,
-        Traffic = new TrafficStatus(0, 0, 0, 0, 0),
-        Openers = device.Openers,
-    };
+        IReadOnlyList<string> warnings = Try(change);
+        Binding? binding = device.Binding;
+        return new SizeReply(binding?.Store.Length ?? 0, binding is null ? [] : Partitions(device, binding), warnings);
+    }
+
+    private static T Try<T>(Func<T> act)
+    {
+        try
+        {
+            return act();
+        }
+        catch (LinuxException refused)
+        {
+            throw Refusal(refused);
+        }
+    }
+
+    private DeviceStatus Status(LoopDevice device, Binding binding)
+    {
+        BindingStatus status = binding.Status;
+        DeviceStatistics statistics = device.Statistics;
+        return new DeviceStatus
+        {
+            Device = device.Number,
+            Path = directory.PathOf(device),
+            BackingFile = status.BackingPath,
+            BackingDevice = new DeviceNumber(status.Backing.DeviceMajor, status.Backing.DeviceMinor),
+            BackingInode = status.Backing.Inode,
+            Offset = status.OffsetBytes,
+            SizeLimit = status.SizeLimitBytes,
+            Size = binding.Store.Length,
+            ReadOnly = binding.IsReadOnly,
+            Autoclear = device.IsAutoclear,
+            DirectIo = binding.UsesDirectIo,
+            SectorSize = status.SectorBytes,
+            Partscan = status.Partscan,
+            Partitions = Partitions(device, binding),
+            Reference = status.Reference,
+            Transfers = binding.TransferNames,
+            AllowDiscards = binding.AllowsDiscards,
+            SectorsFromOffset = binding.SectorsFromOffset,
+            Owner = binding.OwnerUid,
+            Group = binding.OwnerGid,
+            Mode = (int)binding.Permissions,
+            BoundAt = binding.BoundAtNs / 1_000_000,
+            Openers = device.Openers,
+            Traffic = new TrafficStatus(
+                statistics.Reads, statistics.Writes, statistics.BytesRead, statistics.BytesWritten, statistics.Errors),
+        };
+    }
+
+    private PartitionStatus[] Partitions(LoopDevice device, Binding binding) =>
+        [.. binding.Partitions.Select(partition => new PartitionStatus(
+            partition.Number, directory.PathOf(device, partition.Number), partition.OffsetBytes, partition.LengthBytes, partition.Openers))];
+
+    private static ControlException Refusal(LinuxException refused) => new(Kind(refused.Errno), refused.Errno, refused.Message);
 
     private static ControlError Kind(TransferProblem problem) => problem switch
     {
@@ -180,10 +302,12 @@ internal sealed partial class ControlService(
     private static ControlError Kind(Errno errno) => errno switch
     {
         Errno.ENODEV => ControlError.NoSuchDevice,
+        Errno.EEXIST => ControlError.DeviceExists,
         Errno.ENXIO => ControlError.NotBound,
         Errno.EBUSY => ControlError.Busy,
+        Errno.EAGAIN => ControlError.Open,
         Errno.ENOSPC => ControlError.NoFreeDevice,
-        Errno.EINVAL or Errno.EBADF => ControlError.BadBackingFile,
+        Errno.EINVAL or Errno.EOVERFLOW => ControlError.InvalidArgument,
         Errno.EPERM or Errno.EACCES => ControlError.PermissionDenied,
         _ => ControlError.Failed,
     };

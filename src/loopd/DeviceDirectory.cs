@@ -13,5 +13,6 @@ internal sealed class DeviceDirectory
 
     internal void Locate(string path, (uint Major, uint Minor) fileSystem) => (Path, FileSystem) = (path, fileSystem);
 
-    internal string PathOf(LoopDevice device) => System.IO.Path.Combine(Path, device.Name);
+    internal string PathOf(LoopDevice device, int partition = 0) =>
+        System.IO.Path.Combine(Path, DeviceFileName.Of(device.Number, partition));
 }

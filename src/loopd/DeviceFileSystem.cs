@@ -1,18 +1,17 @@
-using System.Globalization;
-using System.Text;
+using System.Collections.Concurrent;
 using LoopDaemon.Devices;
 using LoopDaemon.Fuse;
 using LoopDaemon.Linux;
 
 namespace LoopDaemon.Daemon;
 
-/// <summary>The devices' FUSE face: one directory with a file for each device. An unbound device is an empty file with no
-/// permission bits that cannot be opened (ENXIO); a bound one belongs to its binder.</summary>
+/// <summary>The devices' FUSE face: one directory with a file for each device and each partition. An unbound device is an empty
+/// file with no permission bits that cannot be opened (ENXIO); a bound one belongs to its binder.</summary>
 internal sealed class DeviceFileSystem : FuseFileSystem
 {
     private const uint DirectoryPermissions = 0b111_101_101;
-    private const uint OwnerRead = 0b100_000_000, OwnerWrite = 0b010_000_000;
-    private const ulong FirstDeviceCookie = 2;
+    private const uint WriteBits = 0b010_010_010;
+    private const ulong DotCookie = 1, DotDotCookie = 2;
     private static readonly TimeSpan NameValidity = TimeSpan.FromHours(1);
 
     /// <summary>Binding and clearing invalidate what the kernel holds; this bounds the one case that slips through, a lookup
@@ -20,26 +19,21 @@ internal sealed class DeviceFileSystem : FuseFileSystem
     private static readonly TimeSpan AttributeValidity = TimeSpan.FromSeconds(1);
 
     private readonly DeviceTable _table;
-    private readonly CacheMode[] _cacheModes;
+    private readonly ConcurrentDictionary<ulong, CacheMode> _cacheModes = new();
     private readonly long _startedAtNs = (DateTime.UtcNow - DateTime.UnixEpoch).Ticks * 100;
     private readonly uint _daemonUid = Credentials.UserId;
     private readonly uint _daemonGid = Credentials.GroupId;
 
-    public DeviceFileSystem(DeviceTable table)
-    {
-        _table = table;
-        _cacheModes = [.. table.Devices.Select(_ => new CacheMode())];
-    }
+    public DeviceFileSystem(DeviceTable table) => _table = table;
 
     /// <inheritdoc/>
     public override Errno Lookup(in FuseRequest request, ReadOnlySpan<byte> name, ref FuseEntry entry)
     {
         if (request.Node != RootNode)
             return Errno.ENOTDIR;
-        if (Named(name) is not { } device)
-            return Errno.ENOENT;
-        entry = Entry(device);
-        return Errno.None;
+        return DeviceFileName.TryParse(name, out int number, out int partition)
+            && _table.Find(number) is { } device && TryEnter(device, partition, out entry)
+            ? Errno.None : Errno.ENOENT;
     }
 
     /// <inheritdoc/>
@@ -50,10 +44,8 @@ internal sealed class DeviceFileSystem : FuseFileSystem
             attributes = Root();
             return Errno.None;
         }
-        if (Device(request.Node) is not { } device)
-            return Errno.ENOENT;
-        attributes = Describe(device);
-        return Errno.None;
+        return Device(request.Node) is { } device && TryDescribe(device, NodeNumbers.PartitionOf(request.Node), out attributes)
+            ? Errno.None : Errno.ENOENT;
     }
 
     /// <summary>A device keeps its size, owner and mode; times are taken and forgotten, as touch(1) does no harm.</summary>
@@ -73,17 +65,22 @@ internal sealed class DeviceFileSystem : FuseFileSystem
     {
         if (Device(request.Node) is not { } device)
             return Errno.EISDIR;
+        int partition = NodeNumbers.PartitionOf(request.Node);
         bool writes = (flags & OpenFlags.AccessMode) != OpenFlags.ReadOnly;
-        Errno error = device.Open(writes);
+        Errno error = device.Open(partition, writes);
         if (error != Errno.None)
             return error;
         bool wantsDirect = (flags & FileDescriptor.Direct) != 0;
         bool truncates = (flags & OpenFlags.Truncate) != 0;
-        if (!_cacheModes[device.Number].TryOpen(wantsDirect, writes, truncates, out OpenModes modes))
+        if (!_cacheModes.GetOrAdd(request.Node, _ => new CacheMode()).TryOpen(wantsDirect, writes, truncates, out OpenModes modes))
         {
-            device.Close();
+            device.Close(partition);
             return Errno.EBUSY;
         }
+        // The kernel caches a partition and the whole device apart from each other. As with its own block devices, whoever
+        // opens one sees what was written through the other before.
+        if (device.Binding is { Partitions.Count: > 0 })
+            modes &= ~OpenModes.KeepCache;
         reply.Modes = modes;
         reply.Handle = NodeNumbers.Handle(request.Node, (modes & OpenModes.DirectIo) != 0);
         return Errno.None;
@@ -94,15 +91,16 @@ internal sealed class DeviceFileSystem : FuseFileSystem
     {
         if (Device(request.Node) is not { } device)
             return;
-        _cacheModes[device.Number].Close(NodeNumbers.IsDirectIo(handle));
-        device.Close();
+        if (_cacheModes.TryGetValue(request.Node, out CacheMode? mode))
+            mode.Close(NodeNumbers.IsDirectIo(handle));
+        device.Close(NodeNumbers.PartitionOf(request.Node));
     }
 
     /// <inheritdoc/>
     public override Errno Read(in FuseRequest request, in FilePosition position, Span<byte> destination, out int count)
     {
         count = 0;
-        return Device(request.Node) is { } device ? device.Read(position.Offset, destination, out count) : Errno.EISDIR;
+        return Device(request.Node) is { } device ? device.Read(NodeNumbers.PartitionOf(request.Node), position.Offset, destination, out count) : Errno.EISDIR;
     }
 
     /// <inheritdoc/>
@@ -111,7 +109,7 @@ internal sealed class DeviceFileSystem : FuseFileSystem
         count = 0;
         if (Device(request.Node) is not { } device)
             return Errno.EISDIR;
-        Errno error = device.Write(position.Offset, data, scratch, out count);
+        Errno error = device.Write(NodeNumbers.PartitionOf(request.Node), position.Offset, data, scratch, out count);
         // With direct I/O the kernel leaves O_SYNC and O_DSYNC to the file system.
         if (error == Errno.None && (position.Flags & OpenFlags.DataSync) != 0)
             error = device.Flush();
@@ -127,20 +125,20 @@ internal sealed class DeviceFileSystem : FuseFileSystem
     {
         if (Device(request.Node) is not { } device)
             return Errno.EISDIR;
+        int partition = NodeNumbers.PartitionOf(request.Node);
         if (mode == (AllocateMode.PunchHole | AllocateMode.KeepSize))
-            return device.Discard(offset, length);
+            return device.Discard(partition, offset, length);
         if ((mode & ~AllocateMode.KeepSize) != AllocateMode.ZeroRange)
             return Errno.EOPNOTSUPP;
-        long end = device.Binding?.Store.Length ?? 0;
-        return mode == AllocateMode.ZeroRange && length > end - offset
-            ? Errno.ENOSPC : device.WriteZeroes(offset, length, scratch);
+        return mode == AllocateMode.ZeroRange && length > device.LengthOf(partition) - offset
+            ? Errno.ENOSPC : device.WriteZeroes(partition, offset, length, scratch);
     }
 
     /// <inheritdoc/>
     public override Errno Seek(in FuseRequest request, ulong handle, SeekTarget target, long offset, out long found)
     {
         found = 0;
-        return Device(request.Node) is { } device ? device.Seek(target, offset, out found) : Errno.EINVAL;
+        return Device(request.Node) is { } device ? device.Seek(NodeNumbers.PartitionOf(request.Node), target, offset, out found) : Errno.EINVAL;
     }
 
     /// <inheritdoc/>
@@ -148,7 +146,7 @@ internal sealed class DeviceFileSystem : FuseFileSystem
     {
         statistics.BlockSizeBytes = 4096;
         statistics.NameLength = 255;
-        statistics.Files = (ulong)_table.Devices.Count;
+        statistics.Files = (ulong)_table.Devices.Sum(device => 1 + (device.Binding?.Partitions.Count ?? 0));
         return Errno.None;
     }
 
@@ -158,20 +156,41 @@ internal sealed class DeviceFileSystem : FuseFileSystem
         if (request.Node != RootNode)
             return Errno.ENOTDIR;
         var root = new FuseEntry { Attributes = Root() };
-        if (cookie == 0 && !writer.TryAdd("."u8, 1, in root))
+        if (cookie < DotCookie && !writer.TryAdd("."u8, DotCookie, in root))
             return Errno.None;
-        if (cookie <= 1 && !writer.TryAdd(".."u8, FirstDeviceCookie, in root))
+        if (cookie < DotDotCookie && !writer.TryAdd(".."u8, DotDotCookie, in root))
             return Errno.None;
 
-        Span<byte> name = stackalloc byte[16];
-        for (ulong at = Math.Max(cookie, FirstDeviceCookie); at - FirstDeviceCookie < (ulong)_table.Devices.Count; at++)
+        // The other cookies are node ids: a listing goes on behind the last one, whatever has come and gone since.
+        ulong next = Math.Max(cookie + 1, NodeNumbers.FirstDevice);
+        for (int number = (int)NodeNumbers.DeviceOf(next); number < _table.End; number++)
         {
-            LoopDevice device = _table.Devices[(int)(at - FirstDeviceCookie)];
-            int length = Encoding.UTF8.GetBytes(device.Name, name);
-            if (!writer.TryAdd(name[..length], at + 1, Entry(device)))
+            if (_table.Find(number) is { } device && !TryList(device, next, ref writer))
                 break;
         }
         return Errno.None;
+    }
+
+    /// <summary>Lists a device and its partitions from a node id on.</summary>
+    /// <returns>False when the writer is full.</returns>
+    private bool TryList(LoopDevice device, ulong from, ref DirectoryWriter writer)
+    {
+        if (from <= NodeNumbers.Of(device.Number) && !TryList(device, 0, ref writer))
+            return false;
+        foreach (DevicePartition partition in device.Binding?.Partitions ?? [])
+        {
+            if (from <= NodeNumbers.Of(device.Number, partition.Number) && !TryList(device, partition.Number, ref writer))
+                return false;
+        }
+        return true;
+    }
+
+    private bool TryList(LoopDevice device, int partition, ref DirectoryWriter writer)
+    {
+        Span<byte> name = stackalloc byte[DeviceFileName.MaxBytes];
+        name = name[..DeviceFileName.Write(device.Number, partition, name)];
+        // A partition that goes this moment is left out.
+        return !TryEnter(device, partition, out FuseEntry entry) || writer.TryAdd(name, NodeNumbers.Of(device.Number, partition), in entry);
     }
 
     /// <summary>The daemon alone decides what is in the directory.</summary>
@@ -179,17 +198,12 @@ internal sealed class DeviceFileSystem : FuseFileSystem
 
     private LoopDevice? Device(ulong node) => _table.Find(NodeNumbers.DeviceOf(node));
 
-    private LoopDevice? Named(ReadOnlySpan<byte> name)
+    private bool TryEnter(LoopDevice device, int partition, out FuseEntry entry)
     {
-        if (!name.StartsWith("loop"u8))
-            return null;
-        ReadOnlySpan<byte> digits = name["loop"u8.Length..];
-        // One name for each device: no sign, no leading zero.
-        bool plain = digits.Length == 1 || (digits.Length is > 1 and < 8 && digits[0] != '0');
-        return plain && int.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out int number) ? _table.Find(number) : null;
+        bool found = TryDescribe(device, partition, out NodeAttributes attributes);
+        entry = new FuseEntry { NameValidity = NameValidity, Attributes = attributes };
+        return found;
     }
-
-    private FuseEntry Entry(LoopDevice device) => new() { NameValidity = NameValidity, Attributes = Describe(device) };
 
     private NodeAttributes Root() => new()
     {
@@ -204,11 +218,12 @@ internal sealed class DeviceFileSystem : FuseFileSystem
         Validity = NameValidity,
     };
 
-    private NodeAttributes Describe(LoopDevice device)
+    /// <returns>False where there is no such partition.</returns>
+    private bool TryDescribe(LoopDevice device, int partition, out NodeAttributes attributes)
     {
-        var attributes = new NodeAttributes
+        attributes = new NodeAttributes
         {
-            Node = NodeNumbers.Of(device.Number),
+            Node = NodeNumbers.Of(device.Number, partition),
             Kind = FileKind.RegularFile,
             Links = 1,
             BlockSizeBytes = 4096,
@@ -217,14 +232,15 @@ internal sealed class DeviceFileSystem : FuseFileSystem
             TimeNs = _startedAtNs,
             Validity = AttributeValidity,
         };
-        if (device.Binding is { } binding)
-        {
-            attributes.Permissions = binding.IsReadOnly ? OwnerRead : OwnerRead | OwnerWrite;
-            attributes.SizeBytes = attributes.AllocatedBytes = binding.Store.Length;
-            attributes.Uid = binding.OwnerUid;
-            attributes.Gid = binding.OwnerGid;
-            attributes.TimeNs = binding.BoundAtNs;
-        }
-        return attributes;
+        if (device.Binding is not { } binding)
+            return partition == 0;
+        if (partition != 0 && binding.FindPartition(partition) is null)
+            return false;
+        attributes.Permissions = binding.IsReadOnly ? binding.Permissions & ~WriteBits : binding.Permissions;
+        attributes.SizeBytes = attributes.AllocatedBytes = device.LengthOf(partition);
+        attributes.Uid = binding.OwnerUid;
+        attributes.Gid = binding.OwnerGid;
+        attributes.TimeNs = binding.BoundAtNs;
+        return true;
     }
 }

@@ -3,8 +3,9 @@ using Microsoft.Extensions.Hosting;
 
 namespace LoopDaemon.Daemon;
 
-/// <summary>Ends a daemon that was started for one job: when the last device is cleared and no client is connected.</summary>
-internal sealed class IdleExit(DeviceTable table, LoopService service, IHostApplicationLifetime lifetime) : BackgroundService
+/// <summary>Ends a daemon that was started for one job: when the last device is cleared and no client is connected
+/// but such as only listen.</summary>
+internal sealed class IdleExit(DeviceTable table, LoopService service, EventFeed events, IHostApplicationLifetime lifetime) : BackgroundService
 {
     private static readonly TimeSpan FirstBindTime = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan QuietTime = TimeSpan.FromMilliseconds(200);
@@ -19,7 +20,7 @@ internal sealed class IdleExit(DeviceTable table, LoopService service, IHostAppl
             await Task.Delay(Step, stoppingToken);
             if (table.AnyBound)
                 patience = QuietTime;
-            idle = table.AnyBound || service.ControlConnections > 0 ? TimeSpan.Zero : idle + Step;
+            idle = table.AnyBound || service.ControlConnections > events.Listeners ? TimeSpan.Zero : idle + Step;
         }
         lifetime.StopApplication();
     }

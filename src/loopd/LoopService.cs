@@ -54,7 +54,7 @@ internal sealed partial class LoopService(
                 Log = (message, exception) => LogControl(logger, exception, message),
             });
             _ = _server.Completion.ContinueWith(_ => OnUnmounted(), TaskScheduler.Default);
-            LogReady(logger, table.Devices.Count, _mountPoint.Path, socket);
+            LogReady(logger, table.MaxLoop, _mountPoint.Path, socket);
         }
         catch (Exception failure)
         {
@@ -119,35 +119,73 @@ internal sealed partial class LoopService(
         }
     }
 
-    private void OnChanged(LoopDevice device, Binding binding, DeviceChange change)
+    private void OnChanged(DeviceChanged changed)
     {
-        string backingFile = ControlCharacters.Escape(binding.BackingPath);
-        if (change == DeviceChange.Bound)
-        {
-            LogBound(logger, device.Name, backingFile, binding.OffsetBytes, binding.Store.Length,
-                binding.TransferNames.Count == 0 ? "identity" : string.Join("+", binding.TransferNames),
-                binding.IsReadOnly ? "read-only" : "read-write", binding.OwnerUid);
-            Invalidate(device);
-        }
+        Log(changed);
+        // Whoever asked for the change finds the old size no more when he has his answer. The last close, however, is told on
+        // a reader thread in the middle of a RELEASE: the kernel might wait for that thread.
+        if (changed.Change == DeviceChange.ClearedAtLastClose)
+            ThreadPool.QueueUserWorkItem(TellKernel, changed, preferLocal: false);
         else
+            TellKernel(changed);
+    }
+
+    private void Log(DeviceChanged changed)
+    {
+        if (changed.Binding is not { } binding)
+            return;
+        string device = changed.Device.Name, backingFile = ControlCharacters.Escape(binding.Status.BackingPath);
+        switch (changed.Change)
         {
-            DeviceStatistics statistics = device.Statistics;
-            LogCleared(logger, device.Name, backingFile, statistics.Reads, statistics.Writes, statistics.Errors);
-            // Whoever cleared it finds the old size no more when he has his answer. The last close, however, is told on a
-            // reader thread in the middle of a RELEASE: the kernel might wait for that thread.
-            if (change == DeviceChange.Cleared)
-                Invalidate(device);
-            else
-                ThreadPool.QueueUserWorkItem(Invalidate, device, preferLocal: false);
+            case DeviceChange.Bound:
+                LogBound(logger, device, backingFile, binding.Status.OffsetBytes, binding.Store.Length,
+                    binding.TransferNames.Count == 0 ? "identity" : string.Join("+", binding.TransferNames),
+                    binding.IsReadOnly ? "read-only" : "read-write", binding.OwnerUid);
+                break;
+            case DeviceChange.Cleared or DeviceChange.ClearedAtLastClose:
+                DeviceStatistics statistics = changed.Device.Statistics;
+                LogCleared(logger, device, backingFile, statistics.Reads, statistics.Writes, statistics.Errors);
+                break;
+            case DeviceChange.Resized:
+                LogResized(logger, device, backingFile, binding.Store.Length);
+                break;
+            case DeviceChange.StatusChanged:
+                LogStatusChanged(logger, device, backingFile);
+                break;
+            case DeviceChange.Scanned:
+                LogScanned(logger, device, backingFile, binding.Partitions.Count);
+                break;
         }
     }
 
-    /// <summary>What the kernel remembers of the device's size, owner and data is of another file now.</summary>
-    private void Invalidate(LoopDevice device)
+    /// <summary>What the kernel remembers of sizes, owners, names and data is of another time now.</summary>
+    private void TellKernel(DeviceChanged changed)
     {
         if (_mount is not { } mount || _stopping)
             return;
-        Errno error = mount.Connection.InvalidateNode(NodeNumbers.Of(device.Number));
+        LoopDevice device = changed.Device;
+        Forget(device, mount.Connection.InvalidateNode(NodeNumbers.Of(device.Number)));
+        foreach (DevicePartition partition in changed.FormerPartitions.Concat(device.Binding?.Partitions ?? []))
+        {
+            Forget(device, mount.Connection.InvalidateNode(NodeNumbers.Of(device.Number, partition.Number)));
+            ForgetName(device, partition.Number, mount.Connection);
+        }
+        if (changed.Change == DeviceChange.Removed)
+            ForgetName(device, 0, mount.Connection);
+        // A kernel loop device on top asks its own kernel for the size, and that knows the old one until it has asked here.
+        if (changed.Change == DeviceChange.Resized)
+            _ = FileStatus.Of(directory.PathOf(device), out _, fresh: true);
+    }
+
+    private void ForgetName(LoopDevice device, int partition, FuseConnection connection)
+    {
+        Span<byte> name = stackalloc byte[DeviceFileName.MaxBytes];
+        name = name[..DeviceFileName.Write(device.Number, partition, name)];
+        Forget(device, connection.InvalidateEntry(FuseFileSystem.RootNode, name));
+    }
+
+    private void Forget(LoopDevice device, Errno error)
+    {
         if (error is not (Errno.None or Errno.ENOTCONN or Errno.ENODEV))
             LogTrouble(logger, $"the kernel keeps what it remembers of {device.Name}: {error.Describe()}");
     }
@@ -192,6 +230,15 @@ internal sealed partial class LoopService(
 
     [LoggerMessage(LogLevel.Information, "{Device} cleared from {BackingFile} after {Reads} reads, {Writes} writes, {Errors} errors")]
     private static partial void LogCleared(ILogger logger, string device, string backingFile, long reads, long writes, long errors);
+
+    [LoggerMessage(LogLevel.Information, "{Device} on {BackingFile} has {Size} bytes now")]
+    private static partial void LogResized(ILogger logger, string device, string backingFile, long size);
+
+    [LoggerMessage(LogLevel.Information, "{Device} on {BackingFile} has another status")]
+    private static partial void LogStatusChanged(ILogger logger, string device, string backingFile);
+
+    [LoggerMessage(LogLevel.Information, "{Device} on {BackingFile} has {Count} partitions")]
+    private static partial void LogScanned(ILogger logger, string device, string backingFile, int count);
 
     [LoggerMessage(LogLevel.Error, "{Device}: {Operation} of {Length} bytes at {Offset} failed: {Errno}")]
     private static partial void LogFailure(ILogger logger, string device, string operation, long length, long offset, string errno);

@@ -8,7 +8,7 @@ using Serilog.Events;
 namespace LoopDaemon.Daemon;
 
 /// <summary>What the daemon was told on its command line, or else in LOOPD_* environment variables.</summary>
-/// <param name="MaxLoop">How many devices there are.</param>
+/// <param name="MaxLoop">How many devices always exist.</param>
 /// <param name="Mount">Where they are mounted.</param>
 /// <param name="Control">The control socket's path.</param>
 /// <param name="ControlMode">The control socket's permission bits.</param>
@@ -23,7 +23,7 @@ internal sealed record LoopdOptions(
     /// <summary>The command line; what it gives goes to <paramref name="run"/>, whose result is the exit code.</summary>
     internal static RootCommand Command(Func<LoopdOptions, Task<int>> run)
     {
-        var maxLoop = new Setting<int>("--max-loop", "N", "8", "How many devices there are", text => Number(text, 1, DeviceTable.Limit));
+        var maxLoop = new Setting<int>("--max-loop", "N", "8", "How many devices always exist; further ones are made on demand", text => Number(text, 1, DeviceTable.Limit));
         var mount = new Setting<string>("--mount", "DIR", RuntimeDirectory.DefaultMount, "Where the devices are mounted", text => text);
         var control = new Setting<string>("--control", "SOCKET", RuntimeDirectory.DefaultSocket, "The control socket", text => text);
         var controlMode = new Setting<UnixFileMode>("--control-mode", "MODE", OwnerOnly,

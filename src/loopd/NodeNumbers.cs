@@ -2,19 +2,24 @@ using LoopDaemon.Fuse;
 
 namespace LoopDaemon.Daemon;
 
-/// <summary>Node ids and handles follow from the device number alone, so that a daemon that takes over a mount knows what
-/// the kernel speaks of. Node ids: 1 is the root, (number + 1) * 65536 + partition a device or its partition (0: the whole).
-/// Handles: the node id, with the top bit set for a file that is open for direct I/O.</summary>
+/// <summary>Node ids and handles follow from the device number and the partition alone, so that a daemon that takes over a
+/// mount knows what the kernel speaks of. Node ids: 1 is the root, (number + 1) * 65536 + partition a device or its partition
+/// (0: the whole). Handles: the node id, with the top bit set for a file that is open for direct I/O.</summary>
 internal static class NodeNumbers
 {
+    /// <summary>The least node id of a device.</summary>
+    internal const ulong FirstDevice = 1UL << PartitionBits;
+
     private const int PartitionBits = 16;
     private const ulong DirectIoBit = 1UL << 63;
 
-    internal static ulong Of(int device) => (ulong)(device + 1) << PartitionBits;
+    internal static ulong Of(int device, int partition = 0) => ((ulong)(device + 1) << PartitionBits) + (uint)partition;
 
     /// <summary>The device of a node, or -1.</summary>
-    internal static long DeviceOf(ulong node) =>
-        node != FuseFileSystem.RootNode && (node & ((1 << PartitionBits) - 1)) == 0 ? (long)(node >> PartitionBits) - 1 : -1;
+    internal static long DeviceOf(ulong node) => node != FuseFileSystem.RootNode ? (long)(node >> PartitionBits) - 1 : -1;
+
+    /// <summary>The partition of a node; 0 is the whole device.</summary>
+    internal static int PartitionOf(ulong node) => (int)(node & (FirstDevice - 1));
 
     internal static ulong Handle(ulong node, bool directIo) => directIo ? node | DirectIoBit : node;
 

@@ -46,6 +46,7 @@ static async Task<int> Serve(LoopdOptions options)
     builder.Services.AddSingleton(services => new DeviceTable(options.MaxLoop, services.GetRequiredService<TransferRegistry>()));
     builder.Services.AddSingleton<DeviceFileSystem>();
     builder.Services.AddSingleton<DeviceDirectory>();
+    builder.Services.AddSingleton<EventFeed>();
     builder.Services.AddSingleton<IControlService, ControlService>();
     builder.Services.AddSingleton<LoopService>();
     builder.Services.AddHostedService(services => services.GetRequiredService<LoopService>());

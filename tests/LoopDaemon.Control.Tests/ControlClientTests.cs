@@ -27,6 +27,13 @@ public sealed class ControlClientTests
                 new TransferRequest { Name = "plain" },
                 new TransferRequest { Name = "xor", Options = new Dictionary<string, string> { ["Größe"] = "\0\"" }, Key = key },
             ],
+            Partscan = true,
+            DirectIo = true,
+            SectorSize = 4096,
+            Reference = "größe",
+            Group = 100,
+            Mode = 0b110_110_000,
+            NoOverlap = true,
             AllowDiscards = true,
             SectorsFromOffset = true,
         });
@@ -36,6 +43,8 @@ public sealed class ControlClientTests
         ConfigureRequest request = running.Service.Request!;
         Assert.Equal((5, 1L << 40, 4096L), (request.Device, request.Offset, request.SizeLimit));
         Assert.True(request.ReadOnly && request.Autoclear && request.AllowDiscards && request.SectorsFromOffset);
+        Assert.True(request.Partscan && request.DirectIo && request.NoOverlap);
+        Assert.Equal((4096, "größe", 100u, 0b110_110_000), (request.SectorSize, request.Reference, request.Group, request.Mode));
         Assert.Equal(["plain", "xor"], request.Transfers.Select(transfer => transfer.Name));
         Assert.Equal("\0\"", request.Transfers[1].Options["Größe"]);
         Assert.Equal(["backing", "secret"], running.Service.Contents);
@@ -53,6 +62,8 @@ public sealed class ControlClientTests
         ConfigureRequest request = running.Service.Request!;
         Assert.Equal((null, 0L, 0L), (request.Device, request.Offset, request.SizeLimit));
         Assert.False(request.ReadOnly || request.Autoclear || request.AllowDiscards || request.SectorsFromOffset);
+        Assert.False(request.Partscan || request.DirectIo || request.NoOverlap);
+        Assert.Equal((512, "", null, null), (request.SectorSize, request.Reference, request.Group, request.Mode));
         Assert.Empty(request.Transfers);
     }
 
@@ -66,6 +77,31 @@ public sealed class ControlClientTests
         client.GetFree();
         Assert.True(running.Service.Request!.BackingFile.IsClosed);
         Assert.Equal(Errno.None, backing.GetStatus(out _));
+    }
+
+    [Fact]
+    public void Every_change_of_a_device_arrives_as_it_was_sent()
+    {
+        using var running = new RunningServer();
+        using ControlClient client = running.Connect();
+        var all = new StatusChange { Autoclear = true, Partscan = true, Offset = 1L << 40, SizeLimit = 7, Reference = "größe" };
+        SizeReply reply = client.SetStatus(3, all);
+        client.SetStatus(4, new StatusChange());
+        using FileDescriptor other = KeyDescriptor.Create("another"u8);
+        client.ChangeBackingFile(5, other);
+        client.SetCapacity(6);
+        client.SetDirectIo(7, false);
+        client.SetSectorSize(8, 4096);
+        client.Rescan(9);
+        client.Remove(10);
+
+        Assert.Equal(
+            [(3, all), (4, new StatusChange()), (5, "another"), ("SetCapacity", 6), (7, false), (8, 4096), ("Rescan", 9), ("Remove", 10)],
+            running.Service.Calls);
+        Assert.Equal((4096L, "so so"), (reply.Size, Assert.Single(reply.Warnings)));
+        Assert.Equal(FakeService.Status.Partitions, reply.Partitions);
+        Assert.Equal((11, 9), (client.Add(11).Device, client.Add(null).Device));
+        Assert.Equal(new DaemonStatus("/run/loopd/dev", 8, 65536, 42), client.GetDaemon());
     }
 
     [Fact]

@@ -12,17 +12,17 @@ internal sealed class Bench : IDisposable
     internal Bench(int maxLoop = 4)
     {
         Table = new DeviceTable(maxLoop, TransferRegistry.CreateDefault());
-        Table.Changed += (device, binding, change) =>
+        Table.Changed += changed =>
         {
             lock (Changes)
-                Changes.Add((device.Number, binding, change));
+                Changes.Add(changed);
         };
         Table.Failed += Failures.Add;
     }
 
     internal DeviceTable Table { get; }
 
-    internal List<(int Device, Binding Binding, DeviceChange Change)> Changes { get; } = [];
+    internal List<DeviceChanged> Changes { get; } = [];
 
     internal List<DeviceFailure> Failures { get; } = [];
 
@@ -46,7 +46,9 @@ internal sealed class Bench : IDisposable
     internal static BindRequest Request(string path, OpenFlags flags = OpenFlags.ReadWrite) =>
         new() { BackingFile = FileDescriptor.Open(path, flags) };
 
-    internal LoopDevice Bind(BindRequest request, int? number = null) => Table.Bind(number, request, out _);
+    internal LoopDevice Bind(BindRequest request, int? number = null) => BindFully(request, number).Device;
+
+    internal BindResult BindFully(BindRequest request, int? number = null) => Table.Bind(number, request);
 
     internal LoopDevice Bind(long length, int? number = null) => Bind(Request(MakeFile(length)), number);
 

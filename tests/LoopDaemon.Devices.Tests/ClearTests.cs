@@ -11,7 +11,7 @@ public sealed class ClearTests
         using var bench = new Bench();
         BindRequest request = Bench.Request(bench.MakeFile(512));
         LoopDevice device = bench.Bind(request);
-        Assert.False(DeviceTable.Clear(device));
+        Assert.False(device.Clear());
         Assert.Null(device.Binding);
         Assert.True(request.BackingFile.IsClosed);
         Assert.False(bench.Table.AnyBound);
@@ -21,8 +21,8 @@ public sealed class ClearTests
     public void Clearing_an_unbound_device_is_ENXIO()
     {
         using var bench = new Bench();
-        LoopDevice device = bench.Table.Devices[3];
-        var refused = Assert.Throws<LinuxException>(() => DeviceTable.Clear(device));
+        LoopDevice device = bench.Table.Get(3);
+        var refused = Assert.Throws<LinuxException>(() => device.Clear());
         Assert.Equal((Errno.ENXIO, "loop3 is not bound to a file"), (refused.Errno, refused.Message));
     }
 
@@ -31,20 +31,20 @@ public sealed class ClearTests
     {
         using var bench = new Bench();
         LoopDevice device = bench.Bind(4096);
-        device.Open(forWriting: false);
-        device.Open(forWriting: true);
-        Assert.True(DeviceTable.Clear(device));
+        device.Open(0, forWriting: false);
+        device.Open(0, forWriting: true);
+        Assert.True(device.Clear());
         Assert.True(device.IsAutoclear);
-        Assert.True(DeviceTable.Clear(device));
-        device.Close();
+        Assert.True(device.Clear());
+        device.Close(0);
         Assert.Equal(1, device.Openers);
-        Assert.Equal(Errno.None, device.Read(0, new byte[512], out int count));
+        Assert.Equal(Errno.None, device.Read(0, 0, new byte[512], out int count));
         Assert.Equal(512, count);
         Assert.Single(bench.Changes);
-        device.Close();
+        device.Close(0);
         Assert.Null(device.Binding);
         Assert.False(device.IsAutoclear);
-        Assert.Throws<LinuxException>(() => DeviceTable.Clear(device));
+        Assert.Throws<LinuxException>(() => device.Clear());
     }
 
     [Fact]
@@ -52,12 +52,12 @@ public sealed class ClearTests
     {
         using var bench = new Bench();
         LoopDevice device = bench.Bind(4096);
-        device.Open(forWriting: false);
-        DeviceTable.Clear(device);
-        Assert.Equal(Errno.None, device.Open(forWriting: true));
-        device.Close();
+        device.Open(0, forWriting: false);
+        device.Clear();
+        Assert.Equal(Errno.None, device.Open(0, forWriting: true));
+        device.Close(0);
         Assert.NotNull(device.Binding);
-        device.Close();
+        device.Close(0);
         Assert.Null(device.Binding);
     }
 
@@ -67,8 +67,8 @@ public sealed class ClearTests
         using var bench = new Bench();
         LoopDevice device = bench.Bind(Bench.Request(bench.MakeFile(512)) with { Autoclear = true });
         Assert.NotNull(device.Binding);
-        device.Open(forWriting: false);
-        device.Close();
+        device.Open(0, forWriting: false);
+        device.Close(0);
         Assert.Null(device.Binding);
         Assert.False(bench.Bind(512, device.Number).IsAutoclear);
     }
@@ -78,7 +78,7 @@ public sealed class ClearTests
     {
         using var bench = new Bench();
         LoopDevice device = bench.Bind(Bench.Request(bench.MakeFile(512)) with { Autoclear = true });
-        device.Close();
+        device.Close(0);
         Assert.Equal(0, device.Openers);
         Assert.NotNull(device.Binding);
     }
@@ -89,11 +89,11 @@ public sealed class ClearTests
         using var bench = new Bench();
         LoopDevice device = bench.Bind(512);
         Binding first = device.Binding!;
-        DeviceTable.Clear(device);
+        device.Clear();
         device = bench.Bind(Bench.Request(bench.MakeFile(512)) with { Autoclear = true });
         Binding second = device.Binding!;
-        device.Open(forWriting: false);
-        device.Close();
+        device.Open(0, forWriting: false);
+        device.Close(0);
         Assert.Equal(
             [(first, DeviceChange.Bound), (first, DeviceChange.Cleared), (second, DeviceChange.Bound), (second, DeviceChange.ClearedAtLastClose)],
             bench.Changes.Select(change => (change.Binding, change.Change)));
@@ -103,7 +103,7 @@ public sealed class ClearTests
     public void An_unbound_device_cannot_be_opened()
     {
         using var bench = new Bench();
-        Assert.Equal(Errno.ENXIO, bench.Table.Devices[0].Open(forWriting: false));
-        Assert.Equal(0, bench.Table.Devices[0].Openers);
+        Assert.Equal(Errno.ENXIO, bench.Table.Get(0).Open(0, forWriting: false));
+        Assert.Equal(0, bench.Table.Get(0).Openers);
     }
 }

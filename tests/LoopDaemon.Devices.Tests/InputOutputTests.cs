@@ -11,13 +11,13 @@ public sealed class InputOutputTests
     public void Everything_on_an_unbound_device_is_ENXIO()
     {
         using var bench = new Bench();
-        LoopDevice device = bench.Table.Devices[0];
-        Assert.Equal(Errno.ENXIO, device.Read(0, new byte[512], out _));
-        Assert.Equal(Errno.ENXIO, device.Write(0, new byte[512], Scratch, out _));
+        LoopDevice device = bench.Table.Get(0);
+        Assert.Equal(Errno.ENXIO, device.Read(0, 0, new byte[512], out _));
+        Assert.Equal(Errno.ENXIO, device.Write(0, 0, new byte[512], Scratch, out _));
         Assert.Equal(Errno.ENXIO, device.Flush());
-        Assert.Equal(Errno.ENXIO, device.Discard(0, 512));
-        Assert.Equal(Errno.ENXIO, device.WriteZeroes(0, 512, Scratch));
-        Assert.Equal(Errno.ENXIO, device.Seek(SeekTarget.Data, 0, out _));
+        Assert.Equal(Errno.ENXIO, device.Discard(0, 0, 512));
+        Assert.Equal(Errno.ENXIO, device.WriteZeroes(0, 0, 512, Scratch));
+        Assert.Equal(Errno.ENXIO, device.Seek(0, SeekTarget.Data, 0, out _));
         Assert.Empty(bench.Failures);
     }
 
@@ -34,7 +34,7 @@ public sealed class InputOutputTests
         using var bench = new Bench();
         LoopDevice device = bench.Bind(4096);
         byte[] bytes = new byte[length];
-        Assert.Equal(Errno.None, device.Read(offset, bytes, out int count));
+        Assert.Equal(Errno.None, device.Read(0, offset, bytes, out int count));
         Assert.Equal(expected, count);
         if (count > 0)
             Assert.Equal(Bench.Pattern(4096).AsSpan((int)offset, count), bytes.AsSpan(0, count));
@@ -58,7 +58,7 @@ public sealed class InputOutputTests
         LoopDevice device = bench.Bind(Bench.Request(path) with { SizeLimitBytes = 4096 });
         byte[] data = new byte[length];
         data.AsSpan().Fill(0xEE);
-        Assert.Equal(errno, device.Write(offset, data, Scratch, out int count));
+        Assert.Equal(errno, device.Write(0, offset, data, Scratch, out int count));
         Assert.Equal(expected, count);
         byte[] file = Bench.Pattern(8192);
         if (count > 0)
@@ -72,11 +72,11 @@ public sealed class InputOutputTests
         using var bench = new Bench();
         string path = bench.MakeFile(4096);
         LoopDevice device = bench.Bind(Bench.Request(path) with { IsReadOnly = true });
-        Assert.Equal(Errno.EROFS, device.Open(forWriting: true));
-        Assert.Equal(Errno.None, device.Open(forWriting: false));
-        Assert.Equal(Errno.EROFS, device.Write(0, new byte[512], Scratch, out _));
-        Assert.Equal(Errno.EROFS, device.Discard(0, 512));
-        Assert.Equal(Errno.EROFS, device.WriteZeroes(0, 512, Scratch));
+        Assert.Equal(Errno.EROFS, device.Open(0, forWriting: true));
+        Assert.Equal(Errno.None, device.Open(0, forWriting: false));
+        Assert.Equal(Errno.EROFS, device.Write(0, 0, new byte[512], Scratch, out _));
+        Assert.Equal(Errno.EROFS, device.Discard(0, 0, 512));
+        Assert.Equal(Errno.EROFS, device.WriteZeroes(0, 0, 512, Scratch));
         Assert.Equal(Errno.None, device.Flush());
         Assert.Equal(Bench.Pattern(4096), File.ReadAllBytes(path));
     }
@@ -88,8 +88,8 @@ public sealed class InputOutputTests
     {
         using var bench = new Bench();
         LoopDevice device = bench.Bind(4096);
-        Assert.Equal(Errno.EINVAL, device.Discard(offset, length));
-        Assert.Equal(Errno.EINVAL, device.WriteZeroes(offset, length, Scratch));
+        Assert.Equal(Errno.EINVAL, device.Discard(0, offset, length));
+        Assert.Equal(Errno.EINVAL, device.WriteZeroes(0, offset, length, Scratch));
     }
 
     [Theory]
@@ -103,7 +103,7 @@ public sealed class InputOutputTests
         using var bench = new Bench();
         string path = bench.MakeFile(8192);
         LoopDevice device = bench.Bind(Bench.Request(path) with { SizeLimitBytes = 4096 });
-        Assert.Equal(Errno.None, device.WriteZeroes(offset, length, Scratch));
+        Assert.Equal(Errno.None, device.WriteZeroes(0, offset, length, Scratch));
         byte[] file = Bench.Pattern(8192);
         if (offset < 4096)
             file.AsSpan((int)offset, (int)Math.Min(length, 4096 - offset)).Clear();
@@ -115,13 +115,13 @@ public sealed class InputOutputTests
     {
         using var bench = new Bench();
         LoopDevice device = bench.Bind(Bench.Request(bench.MakeFile(8192)) with { SizeLimitBytes = 4096 });
-        Assert.Equal(Errno.None, device.Seek(SeekTarget.Hole, 0, out long found));
+        Assert.Equal(Errno.None, device.Seek(0, SeekTarget.Hole, 0, out long found));
         Assert.Equal(4096, found);
-        Assert.Equal(Errno.None, device.Seek(SeekTarget.Data, 100, out found));
+        Assert.Equal(Errno.None, device.Seek(0, SeekTarget.Data, 100, out found));
         Assert.Equal(100, found);
-        Assert.Equal(Errno.ENXIO, device.Seek(SeekTarget.Data, 4096, out _));
-        Assert.Equal(Errno.ENXIO, device.Seek(SeekTarget.Hole, 4096, out _));
-        Assert.Equal(Errno.ENXIO, device.Seek(SeekTarget.Data, -1, out _));
+        Assert.Equal(Errno.ENXIO, device.Seek(0, SeekTarget.Data, 4096, out _));
+        Assert.Equal(Errno.ENXIO, device.Seek(0, SeekTarget.Hole, 4096, out _));
+        Assert.Equal(Errno.ENXIO, device.Seek(0, SeekTarget.Data, -1, out _));
     }
 
     [Fact]
@@ -132,10 +132,10 @@ public sealed class InputOutputTests
         LoopDevice device = bench.Bind(Bench.Request(path));
         using (FileStream file = File.OpenWrite(path))
             file.SetLength(4096);
-        Assert.Equal(Errno.None, device.Read(0, new byte[4096], out _));
+        Assert.Equal(Errno.None, device.Read(0, 0, new byte[4096], out _));
         byte[] bytes = new byte[512];
         bytes.AsSpan().Fill(1);
-        Assert.Equal(Errno.EIO, device.Read(4096, bytes, out int count));
+        Assert.Equal(Errno.EIO, device.Read(0, 4096, bytes, out int count));
         Assert.Equal(0, count);
         Assert.Equal(new DeviceFailure(device, "read", 4096, 512, Errno.EIO), Assert.Single(bench.Failures));
         Assert.Equal(1, device.Statistics.Errors);
@@ -146,12 +146,12 @@ public sealed class InputOutputTests
     {
         using var bench = new Bench();
         LoopDevice device = bench.Bind(4096);
-        device.Read(0, new byte[512], out _);
-        device.Read(4000, new byte[512], out _);
-        device.Write(0, new byte[1000], Scratch, out _);
-        device.Write(4096, new byte[1], Scratch, out _);
+        device.Read(0, 0, new byte[512], out _);
+        device.Read(0, 4000, new byte[512], out _);
+        device.Write(0, 0, new byte[1000], Scratch, out _);
+        device.Write(0, 4096, new byte[1], Scratch, out _);
         Assert.Equal(new DeviceStatistics(Reads: 2, Writes: 1, BytesRead: 608, BytesWritten: 1000, Errors: 0), device.Statistics);
-        DeviceTable.Clear(device);
+        device.Clear();
         Assert.Equal(2, device.Statistics.Reads);
         bench.Bind(4096, device.Number);
         Assert.Equal(default, device.Statistics);

@@ -16,7 +16,7 @@ public sealed class RaceTests
         {
             int[] numbers = AtOnce(_ => bench.Bind(Bench.Request(path)).Number);
             Assert.Equal(Enumerable.Range(0, Threads), numbers.Order());
-            AtOnce(i => DeviceTable.Clear(bench.Table.Devices[i]));
+            AtOnce(i => bench.Table.Get(i).Clear());
         }
         Assert.False(bench.Table.AnyBound);
     }
@@ -31,7 +31,7 @@ public sealed class RaceTests
             Errno[] results = AtOnce(_ => Try(() => bench.Bind(Bench.Request(path), number: 1)));
             Assert.Single(results, Errno.None);
             Assert.Equal(Threads - 1, results.Count(result => result == Errno.EBUSY));
-            Assert.Single(AtOnce(_ => Try(() => DeviceTable.Clear(bench.Table.Devices[1]))), Errno.None);
+            Assert.Single(AtOnce(_ => Try(() => bench.Table.Get(1).Clear())), Errno.None);
         }
     }
 
@@ -43,10 +43,10 @@ public sealed class RaceTests
         for (int round = 0; round < 25; round++)
         {
             // Every second one is refused after it has reserved a device.
-            AtOnce(i => Try(() => bench.Bind(Bench.Request(path) with { OffsetBytes = i % 2 * 512 })));
+            AtOnce(i => Try(() => bench.Bind(Bench.Request(path) with { SectorBytes = 512 + i % 2 })));
             Assert.Equal(Threads / 2, bench.Table.Devices.Count(device => device.Binding is not null));
             foreach (LoopDevice device in bench.Table.Devices.Where(device => device.Binding is not null))
-                DeviceTable.Clear(device);
+                device.Clear();
         }
     }
 
@@ -62,12 +62,12 @@ public sealed class RaceTests
             AtOnce(i =>
             {
                 if (i == 0)
-                    return Try(() => DeviceTable.Clear(device));
-                if (device.Open(forWriting: false) != Errno.None)
+                    return Try(() => device.Clear());
+                if (device.Open(0, forWriting: false) != Errno.None)
                     return Errno.ENXIO;
-                Assert.Equal(Errno.None, device.Read(0, new byte[512], out int count));
+                Assert.Equal(Errno.None, device.Read(0, 0, new byte[512], out int count));
                 Assert.Equal(512, count);
-                device.Close();
+                device.Close(0);
                 return Errno.None;
             });
             Assert.Null(device.Binding);

@@ -1,19 +1,23 @@
+using System.Globalization;
 using LoopDaemon.Control;
+using LoopDaemon.Linux;
 
 namespace LoopDaemon.EndToEnd.Tests;
 
 /// <summary>One daemon for the tests of a class, started with the first of them, to which each comes with nothing bound.</summary>
 public sealed class SharedLoopd : IDisposable
 {
+    private const int MaxLoop = 8;
+
     private Loopd? _loopd;
 
-    /// <summary>The daemon, with every device unbound.</summary>
+    /// <summary>The daemon, with every device unbound, and none but those that always exist.</summary>
     internal Loopd Fresh()
     {
         // Anyone may look into the directory: some tests are another user.
         if (_loopd is null)
         {
-            _loopd = new Loopd("--max-loop", "8", "--control-mode", "0600");
+            _loopd = new Loopd("--max-loop", $"{MaxLoop}", "--control-mode", "0600");
             File.SetUnixFileMode(_loopd.Directory, (UnixFileMode)0b111_101_101);
             Loopd.WaitUntil(() => _loopd.Log.Contains("ready", StringComparison.Ordinal), "the daemon has opened its log");
         }
@@ -21,6 +25,12 @@ public sealed class SharedLoopd : IDisposable
         foreach (DeviceStatus device in client.List())
             client.Clear(device.Device);
         Loopd.WaitUntil(() => client.List().Count == 0, "the devices of the test before are cleared");
+        foreach (string device in Directory.GetFiles(_loopd.Mount))
+        {
+            int number = int.Parse(Path.GetFileName(device).AsSpan("loop".Length), CultureInfo.InvariantCulture);
+            if (number >= MaxLoop)
+                client.Remove(number);
+        }
         return _loopd;
     }
 
@@ -31,6 +41,15 @@ public sealed class SharedLoopd : IDisposable
 internal static class LoopdCalls
 {
     internal static ControlClient Connect(this Loopd loopd) => ControlClient.Connect(loopd.Socket);
+
+    /// <summary>Binds a file, with what a test adds to the request.</summary>
+    internal static ConfigureReply Configure(
+        this ControlClient client, string path, Func<ConfigureRequest, ConfigureRequest>? adjust = null, OpenFlags flags = OpenFlags.ReadWrite)
+    {
+        using FileDescriptor file = FileDescriptor.Open(path, flags);
+        var request = new ConfigureRequest { BackingFile = file };
+        return client.Configure(adjust?.Invoke(request) ?? request);
+    }
 
     internal static IReadOnlyList<DeviceStatus> List(this Loopd loopd)
     {

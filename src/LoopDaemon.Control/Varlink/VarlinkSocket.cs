@@ -99,7 +99,23 @@ internal sealed class VarlinkSocket : IDisposable
         // struct ucred: pid, uid, gid.
         Span<uint> ucred = stackalloc uint[3];
         _socket.GetRawSocketOption(SocketLevel, PeerCredentialsOption, MemoryMarshal.AsBytes(ucred));
-        return new PeerCredentials(ucred[0], ucred[1], ucred[2]);
+        return new PeerCredentials(ucred[0], ucred[1], ucred[2]) { SupplementaryGroups = GetPeerGroups() };
+    }
+
+    /// <summary>SO_PEERGROUPS (Linux 4.13); none where they cannot be had.</summary>
+    private uint[] GetPeerGroups()
+    {
+        const int SocketLevel = 1, PeerGroupsOption = 59, MostGroups = 1024;
+        Span<uint> groups = stackalloc uint[MostGroups];
+        try
+        {
+            int bytes = _socket.GetRawSocketOption(SocketLevel, PeerGroupsOption, MemoryMarshal.AsBytes(groups));
+            return groups[..(bytes / sizeof(uint))].ToArray();
+        }
+        catch (SocketException)
+        {
+            return [];
+        }
     }
 
     /// <summary>A token that is cancelled when the peer ends the connection, or this side shuts it down. A peer that sends
