@@ -1,61 +1,57 @@
-using System.CommandLine;
 using LoopDaemon.Control;
 using LoopDaemon.Linux;
 
 namespace LoopDaemon.CommandLine;
 
-/// <summary>The options that say how a file is bound, which the root command and mount share.</summary>
+/// <summary>The options that say how a file is bound, which mount shares with what losetup does.</summary>
 internal sealed class BindOptions
 {
-    private readonly Option<string?> _offset;
-    private readonly Option<string?> _sizeLimit = new("--sizelimit") { HelpName = "BYTES", Description = "The device's greatest size" };
-    private readonly Option<bool> _readOnly = new("-r", "--read-only") { Description = "Bind (and mount) read-only" };
+    /// <param name="offsetNames">How the offset's option is written: <c>-o</c> is mount's own there.</param>
+    internal BindOptions(string offsetNames)
+    {
+        OffsetOption = new Option(offsetNames, "BYTES", "begin at this offset into FILE", value => Offset = SizeText.Parse(value, "offset"));
+        SizeLimitOption = new Option("--sizelimit", "BYTES", "use no more than this much of FILE", value => SizeLimit = SizeText.Parse(value, "size"));
+        ReadOnlyOption = new Option("-r --read-only", "make the device read-only", () => ReadOnly = true);
+    }
 
-    /// <param name="offsetAliases">-o, where it is not mount's own.</param>
-    internal BindOptions(params string[] offsetAliases) =>
-        _offset = new Option<string?>("--offset", offsetAliases) { HelpName = "BYTES", Description = "Where the device begins in FILE" };
+    internal Option OffsetOption { get; }
+
+    internal Option SizeLimitOption { get; }
+
+    internal Option ReadOnlyOption { get; }
 
     internal TransferOptions Transfers { get; } = new();
 
-    internal void AddTo(Command command)
-    {
-        command.Add(_readOnly);
-        command.Add(_offset);
-        command.Add(_sizeLimit);
-        Transfers.AddTo(command);
-    }
+    /// <summary>Where the device begins in the file, in bytes; null where that is not given.</summary>
+    internal ulong? Offset { get; private set; }
 
-    /// <summary>Whether any of the options was given.</summary>
-    internal bool AnyGiven(ParseResult parsed) =>
-        parsed.GetValue(_offset) is not null || parsed.GetValue(_sizeLimit) is not null || parsed.GetValue(_readOnly) || Transfers.AnyGiven(parsed);
+    /// <summary>Most bytes that the device has; 0 for no limit.</summary>
+    internal ulong SizeLimit { get; private set; }
 
-    /// <summary>Refuses sizes that are none, before anything is made or opened.</summary>
-    /// <exception cref="CommandException">A size is none.</exception>
-    internal (long OffsetBytes, long SizeLimitBytes) Sizes(ParseResult parsed) =>
-        (SizeText.Parse(parsed.GetValue(_offset) ?? "0", "offset"), SizeText.Parse(parsed.GetValue(_sizeLimit) ?? "0", "size"));
+    internal bool ReadOnly { get; private set; }
 
     /// <summary>Opens the file, reads the keys, and makes a request of all.</summary>
-    /// <param name="parsed">The command line.</param>
     /// <param name="path">The backing file.</param>
     /// <returns>The request; its descriptors are the caller's, and end with this short-lived process at the latest.</returns>
     /// <exception cref="CommandException">The file, a key or an option will not do.</exception>
-    internal ConfigureRequest Request(ParseResult parsed, string path)
+    internal ConfigureRequest Request(string path)
     {
-        (long offset, long sizeLimit) = Sizes(parsed);
-        bool readOnly = parsed.GetValue(_readOnly);
+        bool readOnly = ReadOnly;
         FileDescriptor file = BackingFile.Open(path, ref readOnly);
-        return Transfers.Apply(parsed, new ConfigureRequest
+        if (Offset > long.MaxValue || SizeLimit > long.MaxValue)
+            throw BackingFile.Refused(path, Errno.EOVERFLOW.Describe());
+        return Transfers.Apply(new ConfigureRequest
         {
             BackingFile = file,
-            Offset = offset,
-            SizeLimit = sizeLimit,
+            Offset = (long)(Offset ?? 0),
+            SizeLimit = (long)SizeLimit,
             ReadOnly = readOnly,
         });
     }
 
     /// <summary>Has the daemon bind it.</summary>
-    /// <exception cref="CommandException">A transfer wants the key that no option gave.</exception>
-    /// <exception cref="ControlException">The daemon refuses for another reason.</exception>
+    /// <exception cref="ControlException">The daemon refuses; where a transfer wants the key that no option gave, the
+    /// message says how to give it.</exception>
     internal static ConfigureReply Bind(ControlClient client, ConfigureRequest request)
     {
         try
@@ -64,7 +60,8 @@ internal sealed class BindOptions
         }
         catch (ControlException refused) when (refused.Error == ControlError.BadKey && request.Transfers.All(transfer => transfer.Key is null))
         {
-            throw new CommandException($"{refused.Message}: give it with --key-file FILE, or with several transfers -e NAME:key-file=FILE");
+            throw new ControlException(
+                refused.Error, refused.Errno, $"{refused.Message}: give it with --key-file FILE, or with several transfers -e NAME:key-file=FILE", refused);
         }
     }
 }

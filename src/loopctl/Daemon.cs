@@ -49,6 +49,40 @@ internal sealed class Daemon
         }
     }
 
+    /// <summary>Connects to a daemon that may have ended with its last device, as those on the default socket do that loopctl
+    /// started.</summary>
+    /// <returns>The connection, or null where none runs on the default socket.</returns>
+    /// <exception cref="CommandException">None runs on a chosen socket, or it may not be used.</exception>
+    internal ControlClient? ConnectUnlessGone()
+    {
+        try
+        {
+            return ControlClient.Connect(_socket);
+        }
+        catch (DaemonUnavailableException unavailable) when (_isDefault && unavailable.IsNotRunning)
+        {
+            return null;
+        }
+        catch (DaemonUnavailableException)
+        {
+            return Connect();
+        }
+    }
+
+    /// <summary>Connects to a daemon that answers at once, for what can be done without.</summary>
+    /// <returns>The connection, or null where none can be had.</returns>
+    internal ControlClient? ConnectIfReady()
+    {
+        try
+        {
+            return ControlClient.Connect(_socket, TimeSpan.FromSeconds(1));
+        }
+        catch (DaemonUnavailableException)
+        {
+            return null;
+        }
+    }
+
     /// <summary>Connects; where none answers on the default socket, starts one that ends with its last device.</summary>
     /// <exception cref="CommandException">None can be had.</exception>
     internal ControlClient ConnectOrStart()

@@ -1,39 +1,36 @@
-using System.CommandLine;
+using System.Text;
 using LoopDaemon.CommandLine;
 using LoopDaemon.Control;
 using LoopDaemon.Linux;
 
-var control = new Option<string?>("--control")
-{
-    HelpName = "SOCKET",
-    Description = "The daemon's control socket (or LOOPD_CONTROL)",
-    Recursive = true,
-};
-var root = new RootCommand("Binds files to loop devices in user space, through transfer functions. Without arguments it lists the bound devices.")
-{
-    control,
-    MountVerb.Create(control),
-    UmountVerb.Create(control),
-    TransfersVerb.Create(control),
-};
-new LosetupFace(control).AddTo(root);
-
-ParseResult parsed = Arguments.Parse(root, args);
-if (Arguments.Complaint(parsed, args) is { } complaint)
-    return Refuse($"{complaint} Try loopctl --help.");
+var output = new StreamWriter(Console.OpenStandardOutput(), new UTF8Encoding(encoderShouldEmitUTF8Identifier: false));
+Console.SetOut(output);
+int exitCode = Run();
 try
 {
-    return parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+    output.Flush();
 }
-catch (Exception expected) when (expected is CommandException or ControlException or LinuxException or IOException or UnauthorizedAccessException)
+catch (IOException failure)
 {
-    return Refuse(expected.Message);
+    Failure.Complain($"write error: {failure.Message}");
+    exitCode = 1;
 }
+return exitCode;
 
-// One line, also of what another program printed on several.
-static int Refuse(string sentence)
+int Run()
 {
-    string[] lines = sentence.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
-    Console.Error.WriteLine($"loopctl: {string.Join(' ', lines)}");
+    try
+    {
+        return Invocation.Read(args).Run();
+    }
+    catch (UsageException wrong)
+    {
+        Failure.Complain(wrong.Message);
+        Console.Error.WriteLine($"Try '{Command.Program} --help' for more information.");
+    }
+    catch (Exception expected) when (expected is CommandException or ControlException or LinuxException or IOException or UnauthorizedAccessException)
+    {
+        Failure.Complain(expected.Message);
+    }
     return 1;
 }

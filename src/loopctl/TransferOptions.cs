@@ -1,96 +1,86 @@
-using System.CommandLine;
+using System.Globalization;
 using LoopDaemon.Control;
 using LoopDaemon.Linux;
 
 namespace LoopDaemon.CommandLine;
 
-/// <summary>The options that name a pipeline: <c>-e NAME[:option=value,...]</c>, several times to stack, and
-/// <c>--key-file</c> for the only one.</summary>
+/// <summary>The options that name a pipeline, <c>-e NAME[:option=value,...]</c>, several times to stack, and those that give
+/// its keys.</summary>
 internal sealed class TransferOptions
 {
     private const string KeyFileOption = "key-file";
-    private const int MaxKeyBytes = 64 * 1024;
 
-    private readonly Option<string[]> _transfers = new("-e", "-E", "--encryption")
-    {
-        HelpName = "TRANSFER",
-        Description = "Transfer between device and file, NAME or NAME:key-file=FILE; repeat to stack, the first is nearest the data",
-        // Never without a value: a -e at the end would bind without a transfer.
-        Arity = ArgumentArity.OneOrMore,
-        AllowMultipleArgumentsPerToken = false,
-    };
+    private readonly List<string> _transfers = [];
+    private KeyOptions _keys = new();
+    private string? _keyFile;
+    private bool _allowDiscards;
+    private string _sectorsFrom = "file";
 
-    private readonly Option<string?> _keyFile = new("--key-file")
-    {
-        HelpName = "FILE",
-        Description = "The transfer's key: the bytes of FILE as they are (- is standard input)",
-    };
+    internal TransferOptions() => Group = OptionGroup.Added("Setup: transfers and keys",
+        new Option("-e -E --encryption", "TRANSFER",
+            "transfer between device and file, NAME or NUMBER or NAME:key-file=FILE; repeat to stack, the first is nearest the data",
+            _transfers.Add),
+        new Option("--key-file", "FILE", "the transfer's key: the bytes of FILE as they are (- is standard input)",
+            value => _keyFile = value),
+        new Option("-p --pass-fd", "NUM", "read the pass phrase from this file descriptor",
+            value => _keys = _keys with { PassDescriptor = ParseNumber(value, "pass-fd") }),
+        new Option("-k --keybits", "NUM", "length of the key that a pass phrase gives, in bits",
+            value => _keys = _keys with { KeyBits = ParseNumber(value, "keybits") }),
+        new Option("-H --phash", "HASH", "hash that makes a key of a pass phrase", value => _keys = _keys with { PassHash = value }),
+        new Option("-N --nohashpass", "use the pass phrase as it is, without a hash", () => _keys = _keys with { NoHash = true }),
+        new Option("--key-compat", "VERSION", "make the key as this version of losetup did", value => _keys = _keys with { Compatibility = value }),
+        new Option("--verify-passphrase", "ask for the pass phrase twice", () => _keys = _keys with { Verify = true }),
+        new Option("--allow-discards", "let discards through a transfer with a key; the image must always be bound this way from then on",
+            () => _allowDiscards = true),
+        new Option("--sectors-from", "file|offset", "where transfers count sectors from: the start of the file (default, as the kernel did) or the offset",
+            value => _sectorsFrom = value));
 
-    private readonly Option<bool> _allowDiscards = new("--allow-discards")
-    {
-        Description = "Let discards through a transfer with a key; the image must always be bound this way from then on",
-    };
+    internal OptionGroup Group { get; }
 
-    private readonly Option<string?> _sectorsFrom = new("--sectors-from")
-    {
-        HelpName = "file|offset",
-        Description = "Where transfers count sectors from: the start of the file (default, as the kernel did) or the offset",
-    };
-
-    internal void AddTo(Command command)
-    {
-        command.Add(_transfers);
-        command.Add(_keyFile);
-        command.Add(_allowDiscards);
-        command.Add(_sectorsFrom);
-    }
-
-    /// <summary>Whether any of the options was given.</summary>
-    internal bool AnyGiven(ParseResult parsed) =>
-        parsed.GetResult(_transfers) is { Implicit: false } || parsed.GetValue(_keyFile) is not null
-        || parsed.GetValue(_allowDiscards) || parsed.GetValue(_sectorsFrom) is not null;
+    /// <summary>The names of the transfers, as given.</summary>
+    internal IEnumerable<string> Names => _transfers.Select(text => text.Split(':')[0]);
 
     /// <summary>The key file of a pipeline that names just one, or null.</summary>
-    internal string? OnlyKeyFile(ParseResult parsed)
+    internal string? OnlyKeyFile
     {
-        var files = Named(parsed).Select(transfer => transfer.KeyFile).OfType<string>().ToList();
-        return files is [not "-"] ? files[0] : null;
+        get
+        {
+            var files = Named().Select(transfer => transfer.KeyFile).OfType<string>().ToList();
+            return files is [not "-"] ? files[0] : null;
+        }
     }
 
     /// <summary>Fills a request in, reading the keys.</summary>
     /// <exception cref="CommandException">The options contradict each other, or a key cannot be read.</exception>
-    internal ConfigureRequest Apply(ParseResult parsed, ConfigureRequest request)
+    internal ConfigureRequest Apply(ConfigureRequest request)
     {
-        string sectorsFrom = parsed.GetValue(_sectorsFrom) ?? "file";
-        if (sectorsFrom is not ("file" or "offset"))
-            throw new CommandException($"--sectors-from must be file or offset, not '{sectorsFrom}'");
+        if (_sectorsFrom is not ("file" or "offset"))
+            throw new CommandException($"--sectors-from must be file or offset, not '{_sectorsFrom}'");
         return request with
         {
-            Transfers = [.. Named(parsed).Select(transfer => new TransferRequest
+            Transfers = [.. Named().Select(transfer => new TransferRequest
             {
                 Name = transfer.Name,
                 Options = transfer.Options,
-                Key = transfer.KeyFile is null ? null : ReadKey(transfer.KeyFile),
+                Key = KeySource.Open(transfer.KeyFile, _keys),
             })],
-            AllowDiscards = parsed.GetValue(_allowDiscards),
-            SectorsFromOffset = sectorsFrom == "offset",
+            AllowDiscards = _allowDiscards,
+            SectorsFromOffset = _sectorsFrom == "offset",
         };
     }
 
-    private List<(string Name, Dictionary<string, string> Options, string? KeyFile)> Named(ParseResult parsed)
+    private List<(string Name, Dictionary<string, string> Options, string? KeyFile)> Named()
     {
-        string? keyFile = parsed.GetValue(_keyFile);
-        string[] texts = parsed.GetValue(_transfers) ?? [];
-        if (keyFile is not null && texts.Length != 1)
+        if (_keyFile is not null && _transfers.Count != 1)
         {
-            throw new CommandException(texts.Length == 0
+            throw new CommandException(_transfers.Count == 0
                 ? "--key-file needs a transfer: give one with -e"
                 : "--key-file goes with one transfer: with several, give each its own with -e NAME:key-file=FILE");
         }
-        return [.. texts.Select(text => Named(text, keyFile))];
+        return [.. _transfers.Select(Named)];
     }
 
-    private static (string, Dictionary<string, string>, string?) Named(string text, string? keyFile)
+    private (string, Dictionary<string, string>, string?) Named(string text)
     {
         int colon = text.IndexOf(':', StringComparison.Ordinal);
         string name = colon < 0 ? text : text[..colon];
@@ -105,54 +95,12 @@ internal sealed class TransferOptions
             if (!options.TryAdd(option[..equals], option[(equals + 1)..]))
                 throw new CommandException($"'{text}' gives {option[..equals]} twice");
         }
-        if (options.Remove(KeyFileOption, out string? own) && keyFile is not null)
+        if (options.Remove(KeyFileOption, out string? own) && _keyFile is not null)
             throw new CommandException($"'{text}' has a key file of its own: leave out --key-file");
-        return (name, options, own ?? keyFile);
+        return (name, options, own ?? _keyFile);
     }
 
-    /// <summary>The key goes into a memory file whose descriptor travels; it is in no argument, message or log.</summary>
-    private static FileDescriptor ReadKey(string path)
-    {
-        // Pinned, so that no copy stays behind where the collector moved it.
-        byte[] key = GC.AllocateArray<byte>(MaxKeyBytes + 1, pinned: true);
-        try
-        {
-            Errno error = path == "-" ? ReadStandardInput(key, out int length) : ReadFile(path, key, out length);
-            if (error != Errno.None)
-                throw new CommandException($"{path}: cannot read the key: {error.Describe()}");
-            if (length > MaxKeyBytes)
-                throw new CommandException($"{path}: a key is at most {MaxKeyBytes} bytes long");
-            return KeyDescriptor.Create(key.AsSpan(0, length));
-        }
-        finally
-        {
-            Array.Clear(key);
-        }
-    }
-
-    private static Errno ReadFile(string path, Span<byte> key, out int length)
-    {
-        length = 0;
-        Errno error = FileDescriptor.TryOpen(path, OpenFlags.ReadOnly, out FileDescriptor? file);
-        if (error != Errno.None)
-            return error;
-        using (file)
-        {
-            int got;
-            do
-            {
-                error = file!.Read(key[length..], out got);
-                length += got;
-            }
-            while (error == Errno.EINTR || (error == Errno.None && got > 0 && length < key.Length));
-        }
-        return error;
-    }
-
-    private static Errno ReadStandardInput(Span<byte> key, out int length)
-    {
-        using Stream input = Console.OpenStandardInput();
-        length = input.ReadAtLeast(key, key.Length, throwOnEndOfStream: false);
-        return Errno.None;
-    }
+    private static int ParseNumber(string text, string what) =>
+        int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int number)
+            ? number : throw new CommandException($"failed to parse {what}: '{text}': {Errno.EINVAL.Describe()}");
 }

@@ -1,25 +1,24 @@
-using System.CommandLine;
 using System.Diagnostics;
+using LoopDaemon.Control;
 using LoopDaemon.Linux;
 
 namespace LoopDaemon.CommandLine;
 
 /// <summary><c>loopctl umount DIR</c>: the system's umount, and then waits until the whole chain below is gone.</summary>
-internal static class UmountVerb
+internal sealed class UmountVerb : Verb
 {
     private static readonly TimeSpan ChainTime = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan Step = TimeSpan.FromMilliseconds(20);
 
-    internal static Command Create(Option<string?> control)
-    {
-        var directory = new Argument<string>("DIR") { Description = "Where it is mounted" };
-        var command = new Command("umount", "Unmount what mount mounted, and wait until its devices are cleared") { directory };
-        command.SetAction(parsed => Run(MountDirectory.Resolve(parsed.GetValue(directory)!), parsed.GetValue(control)));
-        return command;
-    }
+    internal override string Name => "umount";
 
-    private static int Run(string directory, string? control)
+    internal override string Operands => "DIR";
+
+    internal override string Summary => "unmount what mount mounted, and wait until its devices are cleared";
+
+    protected override int Do(IReadOnlyList<string> operands)
     {
+        string directory = MountDirectory.Resolve(operands[0]);
         MountEntry mounted = MountTable.At(directory) ?? throw new CommandException($"{directory}: not mounted");
         // Anything else is none of our business, and may be hard to mount again.
         KernelLoop.Attached loop = KernelLoop.List().FirstOrDefault(attached =>
@@ -27,7 +26,7 @@ internal static class UmountVerb
             ?? throw new CommandException($"{directory}: is not mounted from a device of loopd: use umount");
         ExternalProgram.RunOrFail($"{directory} cannot be unmounted", "umount", "--", directory);
         var clock = Stopwatch.StartNew();
-        while (IsBound(loop, control))
+        while (IsBound(loop))
         {
             if (clock.Elapsed > ChainTime)
                 throw new CommandException($"{directory} is unmounted, but {loop.Path} on {loop.BackingFile} is still in use");
@@ -36,13 +35,13 @@ internal static class UmountVerb
         return 0;
     }
 
-    private static bool IsBound(KernelLoop.Attached loop, string? control)
+    private bool IsBound(KernelLoop.Attached loop)
     {
         if (KernelLoop.List().Contains(loop))
             return true;
         try
         {
-            using Control.ControlClient client = new Daemon(control).Connect();
+            using ControlClient client = Daemon.Connect();
             return client.List().Any(device => device.Path == loop.BackingFile && device.Autoclear);
         }
         catch (CommandException)

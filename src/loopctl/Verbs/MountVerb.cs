@@ -1,4 +1,3 @@
-using System.CommandLine;
 using System.Diagnostics;
 using System.Security.Cryptography;
 using LoopDaemon.Control;
@@ -9,61 +8,67 @@ namespace LoopDaemon.CommandLine;
 /// <summary><c>loopctl mount FILE DIR</c>: binds a device, puts a kernel loop device with direct I/O on it, mounts that; all
 /// with autoclear, so that a plain umount takes the whole chain down. (Buffered, a kernel loop device on a FUSE file is
 /// several times slower.)</summary>
-internal sealed class MountVerb
+internal sealed class MountVerb : Verb
 {
     private const int NewKeyBytes = 32;
     private static readonly TimeSpan LastCloseTime = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan Step = TimeSpan.FromMilliseconds(20);
     private const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite;
 
-    private readonly Option<string?> _control;
-    private readonly Option<string?> _create = new("--create")
-    {
-        HelpName = "SIZE",
-        Description = "Make FILE with this size first (and a missing key file of random bytes, and DIR)",
-    };
-    private readonly Option<string?> _mkfs = new("--mkfs") { HelpName = "TYPE", Description = "Make a file system on it first (mkfs.TYPE); only on a blank FILE" };
-    private readonly Option<string?> _type = new("-t", "--types") { HelpName = "TYPE", Description = "The file system's type, for mount" };
-    private readonly Option<string?> _options = new("-o", "--options") { HelpName = "OPTIONS", Description = "Options for mount" };
-    private readonly BindOptions _bind = new();
-    private readonly Argument<string> _file = new("FILE") { Description = "The image" };
-    private readonly Argument<string> _directory = new("DIR") { Description = "Where to mount it" };
-
+    private readonly BindOptions _bind = new("--offset");
+    private string? _create, _fileSystem, _type, _options;
     private string? _madeKey;
 
-    private MountVerb(Option<string?> control) => _control = control;
+    internal MountVerb() => OwnOptions =
+    [
+        new OptionGroup("Options",
+            new Option("--create", "SIZE", "make FILE with this size first (and a missing key file of random bytes, and DIR)", value => _create = value),
+            new Option("--mkfs", "TYPE", "make a file system on it first (mkfs.TYPE); only on a blank FILE", value => _fileSystem = value),
+            new Option("-t --types", "TYPE", "the file system's type, for mount", value => _type = value),
+            new Option("-o --options", "OPTIONS", "options for mount", value => _options = value),
+            _bind.ReadOnlyOption,
+            _bind.OffsetOption,
+            _bind.SizeLimitOption),
+        _bind.Transfers.Group,
+    ];
 
-    internal static Command Create(Option<string?> control)
-    {
-        var verb = new MountVerb(control);
-        var command = new Command("mount", "Mount an image through its transfers; umount DIR undoes all of it")
-        {
-            verb._file, verb._directory, verb._create, verb._mkfs, verb._type, verb._options,
-        };
-        verb._bind.AddTo(command);
-        command.SetAction(verb.Run);
-        return command;
-    }
+    internal override string Name => "mount";
 
-    private int Run(ParseResult parsed)
+    internal override string Operands => "FILE DIR";
+
+    internal override string Summary => "mount an image through its transfers; umount DIR undoes all of it";
+
+    internal override string Description =>
+        "Bind FILE to a device, put a kernel loop device with direct I/O on it, and mount that on DIR. A plain umount DIR takes "
+        + "the whole chain down. Where no daemon answers on the default socket, one is started that ends with its last device. Needs root.";
+
+    internal override IReadOnlyList<(string What, string How)> Examples =>
+    [
+        ("Make an encrypted image with a file system and a key, and mount it", "loopctl mount --create 256M --mkfs ext4 -e xor --key-file key.bin disk.img /mnt/disk"),
+        ("Mount it again", "loopctl mount -e xor --key-file key.bin disk.img /mnt/disk"),
+        ("Look into a CD image", "loopctl mount -r -t iso9660 cd.iso /mnt/cd"),
+    ];
+
+    protected override IReadOnlyList<OptionGroup> OwnOptions { get; }
+
+    protected override int Do(IReadOnlyList<string> operands)
     {
-        string path = parsed.GetValue(_file)!, directory = MountDirectory.Resolve(parsed.GetValue(_directory)!);
+        string path = operands[0], directory = MountDirectory.Resolve(operands[1]);
         if (!Credentials.IsRoot)
             throw new CommandException("mount needs root, as the kernel mounts block devices for root alone: loopctl -f --show FILE gives you the device as a file");
-        _bind.Sizes(parsed);
         var made = new Stack<Action>();
         try
         {
-            Prepare(parsed, path, directory, made);
-            ConfigureRequest request = _bind.Request(parsed, path) with { Autoclear = true };
-            var daemon = new Daemon(parsed.GetValue(_control));
+            Prepare(path, directory, made);
+            ConfigureRequest request = _bind.Request(path) with { Autoclear = true };
+            Daemon daemon = Daemon;
             using ControlClient client = daemon.ConnectOrStart();
             RefuseOverlap(client, request, path);
             ConfigureReply device = BindOptions.Bind(client, request);
-            string kernelLoop = MountDevice(parsed, client, request, device, path, directory);
+            string kernelLoop = MountDevice(client, request, device, path, directory);
             // It is mounted: from here on nothing that was made may be taken away, whatever becomes of the report.
             made.Clear();
-            Report(parsed, daemon, device, kernelLoop, path, directory);
+            Report(daemon, device, kernelLoop, path, directory);
             return 0;
         }
         catch
@@ -75,17 +80,17 @@ internal sealed class MountVerb
     }
 
     /// <summary>Makes what --create promises; what was made is taken back if the command fails.</summary>
-    private void Prepare(ParseResult parsed, string path, string directory, Stack<Action> made)
+    private void Prepare(string path, string directory, Stack<Action> made)
     {
         if (File.Exists(directory))
             throw new CommandException($"{directory}: the mount point is not a directory");
-        if (parsed.GetValue(_create) is not { } size)
+        if (_create is not { } size)
         {
             if (!Directory.Exists(directory))
                 throw new CommandException($"{directory}: the mount point does not exist");
             return;
         }
-        long bytes = SizeText.Parse(size, "size");
+        ulong bytes = SizeText.Parse(size, "size");
         MountDirectory.Make(directory, made);
         Errno error = FileDescriptor.TryOpen(path, OpenFlags.ReadWrite | OpenFlags.Create | OpenFlags.Exclusive, out FileDescriptor? image, (uint)OwnerOnly);
         if (error == Errno.EEXIST)
@@ -94,10 +99,10 @@ internal sealed class MountVerb
             throw new CommandException($"{path}: cannot be created: {error.Describe()}");
         made.Push(() => File.Delete(path));
         using (image)
-            error = image!.SetLength(bytes);
+            error = bytes <= long.MaxValue ? image!.SetLength((long)bytes) : Errno.EFBIG;
         if (error != Errno.None)
             throw new CommandException($"{path}: cannot be made {bytes} bytes long: {error.Describe()}");
-        if (_bind.Transfers.OnlyKeyFile(parsed) is { } keyFile && !File.Exists(keyFile))
+        if (_bind.Transfers.OnlyKeyFile is { } keyFile && !File.Exists(keyFile))
         {
             using var key = new FileStream(keyFile, new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = OwnerOnly });
             made.Push(() => File.Delete(keyFile));
@@ -131,8 +136,7 @@ internal sealed class MountVerb
             && device.Offset < end && (device.SizeLimit == 0 || device.Offset + device.SizeLimit > request.Offset));
     }
 
-    private string MountDevice(
-        ParseResult parsed, ControlClient client, ConfigureRequest request, ConfigureReply device, string path, string directory)
+    private string MountDevice(ControlClient client, ConfigureRequest request, ConfigureReply device, string path, string directory)
     {
         FileDescriptor kernelDevice;
         string kernelLoop;
@@ -149,13 +153,13 @@ internal sealed class MountVerb
         // From here on closing the kernel's device clears it, and that clears ours.
         using (kernelDevice)
         {
-            if (parsed.GetValue(_mkfs) is { } fileSystem)
-                MakeFileSystem(fileSystem, kernelLoop, path, request);
+            if (_fileSystem is not null)
+                MakeFileSystem(_fileSystem, kernelLoop, path, request);
             var arguments = new List<string>();
-            if (parsed.GetValue(_type) is { } type)
-                arguments.AddRange(["-t", type]);
-            if (parsed.GetValue(_options) is { } options)
-                arguments.AddRange(["-o", options]);
+            if (_type is not null)
+                arguments.AddRange(["-t", _type]);
+            if (_options is not null)
+                arguments.AddRange(["-o", _options]);
             if (device.ReadOnly)
                 arguments.AddRange(["-o", "ro"]);
             ExternalProgram.RunOrFail($"{path}: cannot be mounted on {directory}", "mount", [.. arguments, "--", kernelLoop, directory]);
@@ -187,10 +191,10 @@ internal sealed class MountVerb
         return error == Errno.None && !bytes.AsSpan(0, count).ContainsAnyExcept((byte)0);
     }
 
-    private void Report(ParseResult parsed, Daemon daemon, ConfigureReply device, string kernelLoop, string path, string directory)
+    private void Report(Daemon daemon, ConfigureReply device, string kernelLoop, string path, string directory)
     {
         MountEntry? mounted = MountTable.At(directory);
-        string pipeline = string.Join(" -> ", parsed.GetValue<string[]>("-e")?.Select(text => text.Split(':')[0]).Reverse() ?? []);
+        string pipeline = string.Join(" -> ", _bind.Transfers.Names.Reverse());
         string chain = $"{path} -> {(pipeline.Length > 0 ? pipeline + " -> " : "")}{device.Path} -> {kernelLoop} -> {directory}";
         Console.Out.WriteLine($"mounted {path} on {directory} ({mounted?.Type ?? "unknown"}, {(device.ReadOnly ? "read-only" : "read-write")}, {device.Size} bytes)");
         Console.Out.WriteLine($"  chain:  {chain}");
@@ -199,7 +203,6 @@ internal sealed class MountVerb
         if (_madeKey is not null)
             Console.Out.WriteLine($"  key:    made {_madeKey} ({NewKeyBytes} random bytes); without it the image cannot be read");
         Console.Out.WriteLine($"  undo:   umount {directory}");
-        foreach (string warning in device.Warnings)
-            Console.Error.WriteLine($"loopctl: {warning}");
+        Failure.Warn(device.Warnings);
     }
 }

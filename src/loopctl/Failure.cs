@@ -1,0 +1,30 @@
+using LoopDaemon.Control;
+using LoopDaemon.Linux;
+
+namespace LoopDaemon.CommandLine;
+
+/// <summary>Words for what the daemon refuses.</summary>
+internal static class Failure
+{
+    /// <summary>Why, in losetup's words where losetup knows the failure; otherwise in the daemon's, which say more.</summary>
+    internal static string Reason(ControlException refused) => refused.Error switch
+    {
+        ControlError.NotBound or ControlError.NoSuchDevice or ControlError.Busy or ControlError.DeviceExists => refused.Errno.Describe(),
+        _ => refused.Message,
+    };
+
+    /// <summary>A warning of the daemon's, on standard error.</summary>
+    internal static void Warn(IReadOnlyList<string> warnings)
+    {
+        foreach (string warning in warnings)
+            Complain(warning);
+    }
+
+    /// <summary>Writes a sentence to standard error, on one line also where another program printed it on several.</summary>
+    internal static void Complain(string sentence)
+    {
+        string[] lines = sentence.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+        string program = Screen.ErrorHasStyles ? $"\e[31m{Command.Program}:\e[0m" : $"{Command.Program}:";
+        Console.Error.WriteLine($"{program} {string.Join(' ', lines)}");
+    }
+}

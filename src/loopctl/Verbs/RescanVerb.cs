@@ -1,0 +1,25 @@
+using LoopDaemon.Control;
+
+namespace LoopDaemon.CommandLine;
+
+/// <summary><c>loopctl rescan DEV</c>: reads a device's partition table anew.</summary>
+internal sealed class RescanVerb : Verb
+{
+    internal override string Name => "rescan";
+
+    internal override string Operands => "DEV";
+
+    internal override string Summary => "read a device's partition table anew, and print its partitions";
+
+    protected override int Do(IReadOnlyList<string> operands)
+    {
+        var name = DeviceName.Parse(operands[0]);
+        using ControlClient client = Daemon.Connect();
+        SizeReply? reply = null;
+        new DaemonDevice(client, client.GetDaemon(), name).Do((_, device) => reply = client.Rescan(device), "rescan failed");
+        foreach (PartitionStatus partition in reply!.Partitions)
+            Console.Out.WriteLine(partition.Path);
+        Failure.Warn(reply.Warnings);
+        return 0;
+    }
+}
