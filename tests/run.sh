@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
 export PATH=$PATH:/usr/sbin:/sbin
 
-packages=(fuse3 fio e2fsprogs xfsprogs btrfs-progs squashfs-tools xorriso genisoimage strace attr gcc libc6-dev shellcheck)
+packages=(fuse3 fio e2fsprogs xfsprogs btrfs-progs squashfs-tools xorriso genisoimage strace attr gcc libc6-dev openssl aespipe bsdutils shellcheck)
 
 install_packages() {
     command -v dpkg-query > /dev/null || return 0

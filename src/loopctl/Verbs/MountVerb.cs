@@ -64,7 +64,7 @@ internal sealed class MountVerb : Verb
             Daemon daemon = Daemon;
             using ControlClient client = daemon.ConnectOrStart();
             RefuseOverlap(client, request, path);
-            ConfigureReply device = BindOptions.Bind(client, request);
+            ConfigureReply device = _bind.Bind(client, request);
             string kernelLoop = MountDevice(client, request, device, path, directory);
             // It is mounted: from here on nothing that was made may be taken away, whatever becomes of the report.
             made.Clear();
