@@ -2,7 +2,7 @@ using System.Diagnostics;
 
 namespace LoopDaemon.CommandLine.Tests;
 
-/// <summary>Runs scripts, with a time limit and programs that judge what the code under test says.</summary>
+/// <summary>Runs scripts with a time limit.</summary>
 internal static class Bash
 {
     internal static void SkipUnlessInstalled(string program) =>
@@ -15,7 +15,12 @@ internal static class Bash
     /// <returns>What it printed.</returns>
     internal static byte[] Run(string script, byte[] input, params IEnumerable<string> arguments)
     {
-        using Process process = Start(script, arguments);
+        using Process process = Process.Start(new ProcessStartInfo("timeout", ["60", "bash", "-c", "set -eu -o pipefail\n" + script, "test", .. arguments])
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        })!;
         Task writing = Task.Run(() =>
         {
             using Stream stream = process.StandardInput.BaseStream;
@@ -29,12 +34,4 @@ internal static class Bash
         Assert.True(process.ExitCode == 0, $"{script}: exit code {process.ExitCode}: {error.Result}");
         return output.ToArray();
     }
-
-    internal static Process Start(string script, params IEnumerable<string> arguments) =>
-        Process.Start(new ProcessStartInfo("timeout", ["60", "bash", "-c", "set -eu -o pipefail\n" + script, "test", .. arguments])
-        {
-            RedirectStandardInput = true,
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-        })!;
 }

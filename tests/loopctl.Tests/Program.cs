@@ -15,7 +15,9 @@ internal static class Program
         ["ask"] => Print(() => Passphrase.Ask(verify: false)),
         ["ask", "verify"] => Print(() => Passphrase.Ask(verify: true)),
         ["read", ..] => args[1..].Sum(number => Print(() => Passphrase.Read(int.Parse(number, CultureInfo.InvariantCulture)))),
-        _ when args.Contains("--server") => await TestPlatformTestFramework.RunAsync(args, SelfRegisteredExtensions.AddSelfRegisteredExtensions),
+        // As in the entry point that is generated for other projects.
+        _ when args.Contains("--server") || args.Contains("--internal-msbuild-node") =>
+            await TestPlatformTestFramework.RunAsync(args, SelfRegisteredExtensions.AddSelfRegisteredExtensions),
         _ => await ConsoleRunner.Run(args),
     };
 

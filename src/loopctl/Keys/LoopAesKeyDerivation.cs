@@ -56,7 +56,8 @@ internal sealed class LoopAesKeyDerivation : KeyDerivation
     {
         if (IsXor(transfer))
             return CopyUnhashed(passphrase, key);
-        int size = _keyBytes ?? (Unhashed1.Equals(_hash, StringComparison.OrdinalIgnoreCase) ? Unhashed1Bytes(passphrase) : KeyBytes(transfer));
+        int size = _keyBytes
+            ?? (Unhashed1.Equals(_hash, StringComparison.OrdinalIgnoreCase) ? Unhashed1KeyBytes(passphrase) : NamedKeyBytes(transfer));
         string hash = _hash ?? size switch { 24 => "sha384", 32 => "sha512", _ => "sha256" };
         Hashes[hash](passphrase, key);
         return size;
@@ -64,11 +65,11 @@ internal sealed class LoopAesKeyDerivation : KeyDerivation
 
     /// <summary>The size in a name of the form AES256 or rc6-128; the size that loop-AES took where one of its ciphers is named
     /// without; and the longest key for what is none of them, such as aes-cbc.</summary>
-    private static int KeyBytes(string transfer)
+    private static int NamedKeyBytes(string transfer)
     {
         // loop-AES: a smaller number belongs to the name.
         const int FewestBits = 40;
-        string name = transfer.TrimEnd("0123456789".ToCharArray());
+        string name = transfer.AsSpan().TrimEnd("0123456789").ToString();
         if (int.TryParse(transfer.AsSpan(name.Length), NumberStyles.None, CultureInfo.InvariantCulture, out int bits) && bits >= FewestBits)
             return Ciphers.ContainsKey(name.TrimEnd('-')) ? Math.Min(bits / 8, MaxKeyBytes) : MaxKeyBytes;
         return Ciphers.GetValueOrDefault(transfer, MaxKeyBytes);
@@ -106,5 +107,5 @@ internal sealed class LoopAesKeyDerivation : KeyDerivation
     };
 
     /// <summary>The first loop-AES's key grew with the pass phrase, which it wanted to have 20 characters at least.</summary>
-    private static int Unhashed1Bytes(ReadOnlySpan<byte> passphrase) => passphrase.Length switch { >= 43 => 32, >= 32 => 24, _ => 16 };
+    private static int Unhashed1KeyBytes(ReadOnlySpan<byte> passphrase) => passphrase.Length switch { >= 43 => 32, >= 32 => 24, _ => 16 };
 }

@@ -7,8 +7,8 @@ namespace LoopDaemon.CommandLine.Keys;
 /// It ends, as a string of C does, at its first NUL; it is never empty.</summary>
 internal sealed class Passphrase : IDisposable
 {
-    /// <summary>The longest one, in bytes. loop-AES took no more; a terminal's line, which the kernel cuts off at 4095
-    /// without a word, is longer.</summary>
+    /// <summary>The longest one, in bytes: loop-AES took no more, and it is less than the 4095 bytes at which the kernel cuts
+    /// off a terminal's line without a word, so that one which was cut off is refused.</summary>
     internal const int MaxBytes = 4094;
 
     // One byte more tells what is too long from what just fits.

@@ -36,15 +36,14 @@ public sealed partial class PassphrasePromptTests
         // With traps bash itself goes on.
         using var terminal = new PromptedTerminal($"trap : INT QUIT; before=$(stty -g); ask; echo ended with $?.; {CompareSettings}; cat");
         int process = int.Parse(ProcessNumber().Match(terminal.WaitFor("Password: ")).Groups[1].Value, System.Globalization.CultureInfo.InvariantCulture);
-        terminal.Type("secr");
         if (signal.Length == 1)
-            terminal.Type(signal);
+            terminal.Type("secret" + signal);
         else
             Process.Start("kill", [$"-{signal}", $"{process}"]).WaitForExit();
         terminal.WaitFor($"ended with {exitCode}.");
         terminal.WaitFor("same settings.");
         terminal.Type("visible");
-        Assert.DoesNotContain("secr", terminal.WaitFor("visible"), StringComparison.Ordinal);
+        Assert.DoesNotContain("secret", terminal.WaitFor("visible"), StringComparison.Ordinal);
     }
 
     [Theory]
