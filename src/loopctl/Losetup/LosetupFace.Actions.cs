@@ -87,7 +87,7 @@ internal sealed partial class LosetupFace
             ConfigureReply reply = _bind.Bind(client, request);
             if (_show)
                 Console.Out.WriteLine(reply.Path);
-            Failure.Warn(reply.Warnings);
+            Failure.Warn(path, reply.Warnings);
             return 0;
         }
         catch (ControlException refused)
