@@ -76,6 +76,12 @@ internal static unsafe partial class Libc
     [LibraryImport(Library, SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     internal static partial int umount2(string target, int flags);
 
+    [LibraryImport(Library, SetLastError = true)]
+    internal static partial int tcgetattr(int fd, Termios* attributes);
+
+    [LibraryImport(Library, SetLastError = true)]
+    internal static partial int tcsetattr(int fd, int when, Termios* attributes);
+
     [LibraryImport(Library)]
     internal static partial uint geteuid();
 
@@ -88,6 +94,26 @@ internal static unsafe partial class Libc
         public int Fd;
         public short Events;
         public short Returned;
+    }
+
+    /// <summary><c>struct termios</c> of glibc's <c>bits/termios-struct.h</c>, which musl shares: 60 bytes.</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct Termios
+    {
+        public uint InputModes;
+        public uint OutputModes;
+        public uint ControlModes;
+        public uint LocalModes;
+        public byte LineDiscipline;
+        public ControlCharacters Characters;
+        public uint InputSpeed;
+        public uint OutputSpeed;
+    }
+
+    [System.Runtime.CompilerServices.InlineArray(32)]
+    internal struct ControlCharacters
+    {
+        private byte _first;
     }
 
     /// <summary><c>struct statx</c> of <c>linux/stat.h</c>, 256 bytes.</summary>

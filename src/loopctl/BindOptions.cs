@@ -30,7 +30,7 @@ internal sealed class BindOptions
 
     internal bool ReadOnly { get; private set; }
 
-    /// <summary>Opens the file, reads the keys, and makes a request of all.</summary>
+    /// <summary>Opens the file, reads the keys that are in files, and makes a request of all.</summary>
     /// <param name="path">The backing file.</param>
     /// <returns>The request; its descriptors are the caller's, and end with this short-lived process at the latest.</returns>
     /// <exception cref="CommandException">The file, a key or an option will not do.</exception>
@@ -49,11 +49,13 @@ internal sealed class BindOptions
         });
     }
 
-    /// <summary>Has the daemon bind it.</summary>
+    /// <summary>Gets the keys that come from pass phrases, and has the daemon bind it.</summary>
+    /// <exception cref="CommandException">A pass phrase cannot be had.</exception>
     /// <exception cref="ControlException">The daemon refuses; where a transfer wants the key that no option gave, the
     /// message says how to give it.</exception>
-    internal static ConfigureReply Bind(ControlClient client, ConfigureRequest request)
+    internal ConfigureReply Bind(ControlClient client, ConfigureRequest request)
     {
+        request = Transfers.ApplyPassphrases(request, client);
         try
         {
             return client.Configure(request);
@@ -61,7 +63,7 @@ internal sealed class BindOptions
         catch (ControlException refused) when (refused.Error == ControlError.BadKey && request.Transfers.All(transfer => transfer.Key is null))
         {
             throw new ControlException(
-                refused.Error, refused.Errno, $"{refused.Message}: give it with --key-file FILE, or with several transfers -e NAME:key-file=FILE", refused);
+                refused.Error, refused.Errno, $"{refused.Message}: give it with --key-file FILE or --pass-fd N, or with several transfers -e NAME:key-file=FILE", refused);
         }
     }
 }

@@ -13,11 +13,13 @@ internal static class Failure
         _ => refused.Message,
     };
 
-    /// <summary>A warning of the daemon's, on standard error.</summary>
-    internal static void Warn(IReadOnlyList<string> warnings)
+    /// <summary>Warnings of the daemon's, on standard error.</summary>
+    /// <param name="what">The file or device that they are about.</param>
+    /// <param name="warnings">A sentence each.</param>
+    internal static void Warn(string what, IReadOnlyList<string> warnings)
     {
         foreach (string warning in warnings)
-            Complain(warning);
+            Complain($"{what}: {warning}");
     }
 
     /// <summary>Writes a sentence to standard error, on one line also where another program printed it on several.</summary>

@@ -1,6 +1,5 @@
-using System.Globalization;
+using LoopDaemon.CommandLine.Keys;
 using LoopDaemon.Control;
-using LoopDaemon.Linux;
 
 namespace LoopDaemon.CommandLine;
 
@@ -11,29 +10,24 @@ internal sealed class TransferOptions
     private const string KeyFileOption = "key-file";
 
     private readonly List<string> _transfers = [];
-    private KeyOptions _keys = new();
+    private readonly PassphraseOptions _passphrase = new();
     private string? _keyFile;
     private bool _allowDiscards;
     private string _sectorsFrom = "file";
 
     internal TransferOptions() => Group = OptionGroup.Added("Setup: transfers and keys",
+    [
         new Option("-e -E --encryption", "TRANSFER",
             "transfer between device and file, NAME or NUMBER or NAME:key-file=FILE; repeat to stack, the first is nearest the data",
             _transfers.Add),
         new Option("--key-file", "FILE", "the transfer's key: the bytes of FILE as they are (- is standard input)",
             value => _keyFile = value),
-        new Option("-p --pass-fd", "NUM", "read the pass phrase from this file descriptor",
-            value => _keys = _keys with { PassDescriptor = ParseNumber(value, "pass-fd") }),
-        new Option("-k --keybits", "NUM", "length of the key that a pass phrase gives, in bits",
-            value => _keys = _keys with { KeyBits = ParseNumber(value, "keybits") }),
-        new Option("-H --phash", "HASH", "hash that makes a key of a pass phrase", value => _keys = _keys with { PassHash = value }),
-        new Option("-N --nohashpass", "use the pass phrase as it is, without a hash", () => _keys = _keys with { NoHash = true }),
-        new Option("--key-compat", "VERSION", "make the key as this version of losetup did", value => _keys = _keys with { Compatibility = value }),
-        new Option("--verify-passphrase", "ask for the pass phrase twice", () => _keys = _keys with { Verify = true }),
+        .. _passphrase.Options,
         new Option("--allow-discards", "let discards through a transfer with a key; the image must always be bound this way from then on",
             () => _allowDiscards = true),
         new Option("--sectors-from", "file|offset", "where transfers count sectors from: the start of the file (default, as the kernel did) or the offset",
-            value => _sectorsFrom = value));
+            value => _sectorsFrom = value),
+    ]);
 
     internal OptionGroup Group { get; }
 
@@ -50,10 +44,11 @@ internal sealed class TransferOptions
         }
     }
 
-    /// <summary>Fills a request in, reading the keys.</summary>
+    /// <summary>Fills a request in, reading the keys that are in files.</summary>
     /// <exception cref="CommandException">The options contradict each other, or a key cannot be read.</exception>
     internal ConfigureRequest Apply(ConfigureRequest request)
     {
+        _passphrase.Check();
         if (_sectorsFrom is not ("file" or "offset"))
             throw new CommandException($"--sectors-from must be file or offset, not '{_sectorsFrom}'");
         return request with
@@ -62,15 +57,34 @@ internal sealed class TransferOptions
             {
                 Name = transfer.Name,
                 Options = transfer.Options,
-                Key = KeySource.Open(transfer.KeyFile, _keys),
+                Key = transfer.KeyFile is null ? null : KeyFile.Read(transfer.KeyFile),
             })],
             AllowDiscards = _allowDiscards,
             SectorsFromOffset = _sectorsFrom == "offset",
         };
     }
 
+    /// <summary>Fills in the keys that come from pass phrases: for each transfer that needs one and has none yet.</summary>
+    /// <exception cref="CommandException">A pass phrase cannot be had, or no key be made of it.</exception>
+    internal ConfigureRequest ApplyPassphrases(ConfigureRequest request, ControlClient client)
+    {
+        if (request.Transfers.All(transfer => transfer.Key is not null))
+            return request;
+        IReadOnlyList<TransferDescription> known = client.ListTransfers();
+        return request with
+        {
+            Transfers = [.. request.Transfers.Select(transfer =>
+                transfer.Key is null && known.Any(one => one.NeedsKey && (one.Name == transfer.Name || $"{one.Number}" == transfer.Name))
+                    ? transfer with { Key = _passphrase.Key(transfer.Name) } : transfer)],
+        };
+    }
+
     private List<(string Name, Dictionary<string, string> Options, string? KeyFile)> Named()
     {
+        if (_passphrase.AnyGiven && _transfers.Count == 0)
+            throw new CommandException("a pass phrase needs a transfer: give one with -e");
+        if (_passphrase.AnyGiven && _keyFile is not null)
+            throw new CommandException("--key-file gives the key itself: leave out the options of pass phrases");
         if (_keyFile is not null && _transfers.Count != 1)
         {
             throw new CommandException(_transfers.Count == 0
@@ -99,8 +113,4 @@ internal sealed class TransferOptions
             throw new CommandException($"'{text}' has a key file of its own: leave out --key-file");
         return (name, options, own ?? _keyFile);
     }
-
-    private static int ParseNumber(string text, string what) =>
-        int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int number)
-            ? number : throw new CommandException($"failed to parse {what}: '{text}': {Errno.EINVAL.Describe()}");
 }

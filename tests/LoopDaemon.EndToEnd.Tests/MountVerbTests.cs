@@ -269,7 +269,7 @@ public sealed class MountVerbTests : IClassFixture<SharedLoopd>, IDisposable
         Fails([_image, _directory, "--create", "much"], "failed to parse size: 'much'");
         Fails([_image, _directory, "--create", "1M", "-e", "xor", "--key-file", In("no/disk.key")], In("no/disk.key"));
         Fails([_image, _directory, "--create", "1M", "-e", "xro", "--key-file", _key], "did you mean xor?");
-        Fails([_image, _directory, "--create", "1M", "--offset", "2M"], $"{_image}: offset 2097152 is past the end");
+        Fails([_image, _directory, "--create", "1M", "--offset", "2M"], $"{_image}: has nothing to mount at offset 2097152");
     }
 
     [Fact]
@@ -277,7 +277,7 @@ public sealed class MountVerbTests : IClassFixture<SharedLoopd>, IDisposable
     {
         MakeFileSystem();
         Fails([In("missing.img"), _directory], $"{In("missing.img")}: ", "No such file or directory");
-        Fails([_directory, _directory], _directory, "is a directory");
+        Fails([_directory, _directory], _directory, "Is a directory");
         Fails([_image, _directory, "-o", "nosuchoption"], _image, _directory);
         Fails([_image, _directory, "--offset", "ten"], "failed to parse offset: 'ten'");
     }

@@ -29,7 +29,7 @@ internal sealed class ExtendedPartition(SectorReader device, MbrEntry entry, int
         while (ReadLink(link) is { } entries)
         {
             emptyLinks++;
-            foreach (MbrEntry logical in Logicals(entries, link, linkSectors))
+            foreach (MbrEntry logical in entries.Where((candidate, i) => IsLogical(candidate, i, link, linkSectors)))
             {
                 if (!found.Add(next, link + logical.FirstSector, logical.SectorCount))
                     return next;
@@ -50,11 +50,15 @@ internal sealed class ExtendedPartition(SectorReader device, MbrEntry entry, int
         return next;
     }
 
-    /// <summary>The entries that count: the first two, of which DR-DOS may have swapped the partition and the link, and
-    /// the others, which OS/2 used and which elsewhere hold garbage, only where they make sense.</summary>
-    private IEnumerable<MbrEntry> Logicals(MbrEntry[] entries, long link, long linkSectors) => entries.Where((logical, i) =>
-        logical.IsUsed && !logical.IsExtended
-        && (i < 2 || ((long)logical.FirstSector + logical.SectorCount is var end && end <= linkSectors && link + end <= _end)));
+    /// <summary>Whether an entry is a logical partition. The first two may be, for DR-DOS put the partition and the link in
+    /// either order; the others, which OS/2 used too, often hold garbage and count where they fit into their link.</summary>
+    private bool IsLogical(MbrEntry candidate, int index, long link, long linkSectors)
+    {
+        if (!candidate.IsUsed || candidate.IsExtended)
+            return false;
+        long end = (long)candidate.FirstSector + candidate.SectorCount;
+        return index < 2 || (end <= linkSectors && link + end <= _end);
+    }
 
     /// <summary>The entries of a link, or null, with a warning, where the chain breaks off.</summary>
     private MbrEntry[]? ReadLink(long link)

@@ -50,10 +50,10 @@ internal sealed class GptCopy
 
     private string? ReadEntries(SectorReader device)
     {
+        if (Header.EntriesSector >= (ulong)device.SectorCount || device.BytesFrom((long)Header.EntriesSector) < Header.EntriesBytes)
+            return "has entries past the end of the device";
         var crc = new Crc32();
         long sector = (long)Header.EntriesSector, leftBytes = Header.EntriesBytes;
-        if (device.BytesFrom(sector) < leftBytes)
-            return "has entries past the end of the device";
         int number = 0;
         while (leftBytes > 0)
         {

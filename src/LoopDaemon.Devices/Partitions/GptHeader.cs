@@ -93,8 +93,6 @@ internal readonly record struct GptHeader(
             return $"has entries of {EntryBytes} bytes instead of {GptEntry.Bytes}";
         if (EntriesBytes is 0 or > MaxEntriesBytes)
             return $"has {EntryCount} entries";
-        if (EntriesSector >= sectorCount)
-            return $"has its entries in sector {EntriesSector}, past the end of the device";
         return null;
     }
 }

@@ -57,7 +57,7 @@ internal static class GuidPartitionTable
         if (backup.Damage is null)
             found.Warn($"{what}, so no partitions are shown; its backup in sector {backup.Sector} looks intact; {Repair(device)}");
         else if (FindOtherSectorSize(device) is { } sectorBytes)
-            found.Warn($"the GPT of {found.DeviceName} is one for sectors of {sectorBytes} bytes, not {device.SectorBytes}, so no partitions are shown; bind it with that sector size");
+            found.Warn($"the GPT of {found.DeviceName} is one for sectors of {sectorBytes} bytes, not {device.SectorBytes}, so no partitions are shown; bind the device with sectors of that size");
         else
             found.Warn($"{what}, and its backup in sector {backup.Sector} {backup.Damage}, so no partitions are shown");
     }
@@ -79,8 +79,8 @@ internal static class GuidPartitionTable
         return null;
     }
 
-    /// <summary>How the user makes one copy from the other. The programs take every file for a disk with sectors of 512
-    /// bytes, and sgdisk would put an empty table beside one for larger sectors.</summary>
+    /// <summary>How the user makes one copy from the other. Both programs take every file for a disk with sectors of
+    /// 512 bytes, and sgdisk would write an empty table over one for larger sectors.</summary>
     private static string Repair(SectorReader device) => device.SectorBytes == PartitionTable.MinSectorBytes
         ? "'sgdisk -e' or 'echo write | sfdisk' on the device repairs it"
         : $"'sgdisk -e' repairs it, on a kernel loop device with such sectors ('losetup --sector-size {device.SectorBytes}')";

@@ -5,7 +5,7 @@ using LoopDaemon.Storage;
 namespace LoopDaemon.Devices;
 
 /// <summary>Reads the partition table of a device, as the kernel does for a loop device with LO_FLAGS_PARTSCAN.</summary>
-/// <remarks>What counts as a table, and which numbers its partitions get, follows block/partitions/ of Linux 6.18
+/// <remarks>What counts as a table, and which numbers its partitions get, follows block/partitions/ of Linux 6.1 and later
 /// (core.c, efi.c, msdos.c). Tables other than MBR and GPT are not read, nor those that BSD, Solaris, Minix and UnixWare
 /// put inside a partition of an MBR.</remarks>
 public static class PartitionTable

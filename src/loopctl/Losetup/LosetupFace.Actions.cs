@@ -84,10 +84,10 @@ internal sealed partial class LosetupFace
         string? devicePath = device?.PathAt(client.GetDaemon());
         try
         {
-            ConfigureReply reply = BindOptions.Bind(client, request);
+            ConfigureReply reply = _bind.Bind(client, request);
             if (_show)
                 Console.Out.WriteLine(reply.Path);
-            Failure.Warn(reply.Warnings);
+            Failure.Warn(path, reply.Warnings);
             return 0;
         }
         catch (ControlException refused)

@@ -157,9 +157,9 @@ internal sealed partial class LosetupFace : Command
             Purpose.Detach => ForEach([.. _devices.Select(device => device.Text), .. operands], "detach failed", Clear),
             Purpose.DetachAll => DetachAll(),
             Purpose.Remove => ForEach(operands, "remove failed", (client, device) => client.Remove(device)),
-            Purpose.SetCapacity => ForEach([_devices[^1].Text], "set capacity failed", (client, device) => Failure.Warn(client.SetCapacity(device).Warnings)),
+            Purpose.SetCapacity => ForEach([_devices[^1].Text], "set capacity failed", (client, device) => Failure.Warn(_devices[^1].Text, client.SetCapacity(device).Warnings)),
             Purpose.SetDirectIo => ForEach([_devices[0].Text], "set direct io failed", (client, device) => client.SetDirectIo(device, _directIo == true)),
-            _ => ForEach([_devices[0].Text], "set logical block size failed", (client, device) => Failure.Warn(client.SetSectorSize(device, SectorBytes).Warnings)),
+            _ => ForEach([_devices[0].Text], "set logical block size failed", (client, device) => Failure.Warn(_devices[0].Text, client.SetSectorSize(device, SectorBytes).Warnings)),
         };
     }
 

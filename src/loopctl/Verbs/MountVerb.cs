@@ -44,7 +44,7 @@ internal sealed class MountVerb : Verb
 
     internal override IReadOnlyList<(string What, string How)> Examples =>
     [
-        ("Make an encrypted image with a file system and a key, and mount it", "loopctl mount --create 256M --mkfs ext4 -e xor --key-file key.bin disk.img /mnt/disk"),
+        ("Make an image with a key and a file system, and mount it", "loopctl mount --create 256M --mkfs ext4 -e xor --key-file key.bin disk.img /mnt/disk"),
         ("Mount it again", "loopctl mount -e xor --key-file key.bin disk.img /mnt/disk"),
         ("Look into a CD image", "loopctl mount -r -t iso9660 cd.iso /mnt/cd"),
     ];
@@ -64,7 +64,7 @@ internal sealed class MountVerb : Verb
             Daemon daemon = Daemon;
             using ControlClient client = daemon.ConnectOrStart();
             RefuseOverlap(client, request, path);
-            ConfigureReply device = BindOptions.Bind(client, request);
+            ConfigureReply device = _bind.Bind(client, request);
             string kernelLoop = MountDevice(client, request, device, path, directory);
             // It is mounted: from here on nothing that was made may be taken away, whatever becomes of the report.
             made.Clear();
@@ -142,6 +142,8 @@ internal sealed class MountVerb : Verb
         string kernelLoop;
         try
         {
+            if (device.Size == 0)
+                throw new CommandException($"{path}: has nothing to mount at offset {request.Offset}");
             kernelDevice = KernelLoop.Attach(device.Path, device.ReadOnly, out kernelLoop);
         }
         catch
@@ -203,6 +205,6 @@ internal sealed class MountVerb : Verb
         if (_madeKey is not null)
             Console.Out.WriteLine($"  key:    made {_madeKey} ({NewKeyBytes} random bytes); without it the image cannot be read");
         Console.Out.WriteLine($"  undo:   umount {directory}");
-        Failure.Warn(device.Warnings);
+        Failure.Warn(path, device.Warnings);
     }
 }

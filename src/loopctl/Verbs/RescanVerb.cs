@@ -19,7 +19,7 @@ internal sealed class RescanVerb : Verb
         new DaemonDevice(client, client.GetDaemon(), name).Do((_, device) => reply = client.Rescan(device), "rescan failed");
         foreach (PartitionStatus partition in reply!.Partitions)
             Console.Out.WriteLine(partition.Path);
-        Failure.Warn(reply.Warnings);
+        Failure.Warn(operands[0], reply.Warnings);
         return 0;
     }
 }

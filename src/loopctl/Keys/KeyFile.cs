@@ -1,27 +1,19 @@
 using LoopDaemon.Control;
 using LoopDaemon.Linux;
 
-namespace LoopDaemon.CommandLine;
+namespace LoopDaemon.CommandLine.Keys;
 
-/// <summary>Where the key of a transfer comes from. It goes into a memory file whose descriptor travels; it is in no
+/// <summary>A file that is a transfer's key. It goes into a memory file whose descriptor travels; it is in no
 /// argument, message or log.</summary>
-internal static class KeySource
+internal static class KeyFile
 {
     private const int MaxKeyBytes = 64 * 1024;
 
-    /// <summary>Gets the key of one transfer. This is the place where the options of pass phrases take effect.</summary>
-    /// <param name="keyFile">The file that holds it, or null.</param>
-    /// <param name="options">How to get it without a file.</param>
-    /// <returns>The key, or null where none was asked for.</returns>
-    /// <exception cref="CommandException">It cannot be had.</exception>
-    internal static FileDescriptor? Open(string? keyFile, KeyOptions options)
-    {
-        if (options != new KeyOptions())
-            throw new CommandException("keys from pass phrases are not there yet: give the key with --key-file");
-        return keyFile is null ? null : Read(keyFile);
-    }
-
-    private static FileDescriptor Read(string path)
+    /// <summary>Reads a key.</summary>
+    /// <param name="path">The file; - is standard input.</param>
+    /// <returns>The key, byte by byte as it is.</returns>
+    /// <exception cref="CommandException">It cannot be read, or is too long.</exception>
+    internal static FileDescriptor Read(string path)
     {
         // Pinned, so that no copy stays behind where the collector moved it.
         byte[] key = GC.AllocateArray<byte>(MaxKeyBytes + 1, pinned: true);
