@@ -25,7 +25,8 @@ internal static class Failure
     /// <summary>Writes a sentence to standard error, on one line also where another program printed it on several.</summary>
     internal static void Complain(string sentence)
     {
-        string[] lines = sentence.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+        string[] lines = sentence.Contains('\n', StringComparison.Ordinal)
+            ? sentence.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries) : [sentence];
         string program = Screen.ErrorHasStyles ? $"\e[31m{Command.Program}:\e[0m" : $"{Command.Program}:";
         Console.Error.WriteLine($"{program} {string.Join(' ', lines)}");
     }

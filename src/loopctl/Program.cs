@@ -1,34 +1,35 @@
-using System.Text;
 using LoopDaemon.CommandLine;
 using LoopDaemon.Control;
 using LoopDaemon.Linux;
 
-var output = new StreamWriter(Console.OpenStandardOutput(), new UTF8Encoding(encoderShouldEmitUTF8Identifier: false));
-Console.SetOut(output);
-int exitCode = Run();
-try
-{
-    output.Flush();
-}
-catch (IOException failure)
-{
-    Failure.Complain($"write error: {failure.Message}");
-    exitCode = 1;
-}
-return exitCode;
+// EPIPE, which has no name in Errno: nobody reads any more, and nobody wants to know.
+const Errno BrokenPipe = (Errno)32;
 
-int Run()
+Console.SetOut(new StandardStream(1, isBuffered: true));
+Console.SetError(new StandardStream(2, isBuffered: false));
+int exitCode = Run(() => Invocation.Read(args).Run());
+int flushed = Run(() =>
+{
+    Console.Out.Flush();
+    return 0;
+});
+return Math.Max(exitCode, flushed);
+
+static int Run(Func<int> act)
 {
     try
     {
-        return Invocation.Read(args).Run();
+        return act();
     }
     catch (UsageException wrong)
     {
         Failure.Complain(wrong.Message);
         Console.Error.WriteLine($"Try '{Command.Program} --help' for more information.");
     }
-    catch (Exception expected) when (expected is CommandException or ControlException or LinuxException or IOException or UnauthorizedAccessException)
+    catch (LinuxException closed) when (closed.Errno == BrokenPipe)
+    {
+    }
+    catch (Exception expected) when (expected is CommandException or ControlException or IOException or UnauthorizedAccessException)
     {
         Failure.Complain(expected.Message);
     }

@@ -36,7 +36,8 @@ internal sealed class HelpText(TextWriter output, int width, bool hasStyles)
         Heading("Examples", spaced: true);
         foreach ((string what, string how) in command.Examples)
         {
-            output.WriteLine($" {what}:");
+            output.Write(' ');
+            Wrap($"{what}:", column: 1, indent: 1);
             output.WriteLine($"   {how}");
         }
     }
