@@ -13,11 +13,11 @@ internal sealed class PassphraseOptions
     internal PassphraseOptions() => Options =
     [
         new Option("-p --pass-fd", "NUM", "read the pass phrase from this file descriptor", value => _descriptor = ParseNumber(value, "pass-fd")),
-        new Option("--verify-passphrase", "ask for the pass phrase twice", () => _verify = true),
         new Option("-k --keybits", "NUM", "length of the key that a pass phrase gives, in bits", value => _keyBits = ParseNumber(value, "keybits")),
         new Option("-H --phash", "HASH", "hash that makes a key of a pass phrase", value => _hash = value),
         new Option("-N --nohashpass", "use the pass phrase as it is, without a hash", () => _noHash = true),
         new Option("--key-compat", "VERSION", "make the key as this losetup did: " + string.Join(", ", KeyDerivation.Versions), value => _version = value),
+        new Option("--verify-passphrase", "ask for the pass phrase twice", () => _verify = true),
     ];
 
     internal IReadOnlyList<Option> Options { get; }

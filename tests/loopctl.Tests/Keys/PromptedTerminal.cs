@@ -10,7 +10,7 @@ internal sealed class PromptedTerminal : IDisposable
 
     private readonly Process _script;
     private readonly StringBuilder _shown = new();
-    private readonly Task _reading;
+    private readonly Thread _reading;
 
     /// <param name="commands">What runs there; $0 is this program, and ask is a function that runs its prompt.</param>
     internal PromptedTerminal(string commands)
@@ -25,7 +25,9 @@ internal sealed class PromptedTerminal : IDisposable
             RedirectStandardOutput = true,
         })!;
         _script.StandardInput.AutoFlush = true;
-        _reading = Task.Run(Read);
+        // Not of the pool, whose threads wait for the programs of other tests.
+        _reading = new Thread(Read) { IsBackground = true };
+        _reading.Start();
     }
 
     /// <summary>All that the terminal has shown.</summary>
@@ -47,7 +49,7 @@ internal sealed class PromptedTerminal : IDisposable
         var clock = Stopwatch.StartNew();
         while (!Shown.Contains(text, StringComparison.Ordinal))
         {
-            Assert.True(clock.Elapsed < Patience && !_reading.IsCompleted, $"'{text}' was never shown, but:\n{Shown}");
+            Assert.True(clock.Elapsed < Patience && _reading.IsAlive, $"'{text}' was never shown, but:\n{Shown}");
             Thread.Sleep(10);
         }
         return Shown;
