@@ -103,6 +103,15 @@ public sealed class PartitionTests : IClassFixture<SharedLoopd>, IDisposable
     }
 
     [Fact]
+    public void A_partition_has_just_one_name()
+    {
+        string device = _loopd.Bind("-P", Partitioned("label: gpt\nsize=1M\n"));
+        foreach (string name in (string[])["p0", "p01", "p2", "p", "p1p1", "p-1", "p+1", " p1", "p1 ", "P1", "p99999999999999999999"])
+            Assert.Equal(Errno.ENOENT, SystemCall.Open(device + name, OpenFlags.ReadOnly));
+        Assert.Equal(Errno.None, SystemCall.Open(device + "p1", OpenFlags.ReadOnly));
+    }
+
+    [Fact]
     public void Partitions_belong_to_the_binder_with_the_mode_of_the_device()
     {
         ConfigureReply bound = _client.Configure(
