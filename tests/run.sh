@@ -10,7 +10,7 @@ export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
 export PATH=$PATH:/usr/sbin:/sbin
 
 packages=(fuse3 fio e2fsprogs xfsprogs btrfs-progs squashfs-tools xorriso genisoimage strace attr gcc libc6-dev shellcheck
-    fdisk gdisk parted dosfstools exfatprogs ntfs-3g openssl aespipe bsdutils mandoc)
+    fdisk gdisk parted dosfstools exfatprogs ntfs-3g openssl aespipe bsdutils mandoc zsh fish)
 # A kernel built without it cannot judge our reading of partition tables; another, run as a program, can.
 if zgrep -qs '^# CONFIG_EFI_PARTITION is not set' /proc/config.gz; then
     packages+=(user-mode-linux kmod)

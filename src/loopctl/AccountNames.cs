@@ -5,6 +5,8 @@ namespace LoopDaemon.CommandLine;
 /// <summary>Names of users and groups, as the system's databases have them.</summary>
 internal static class AccountNames
 {
+    private static readonly Dictionary<(string Database, uint Id), string> Known = [];
+
     /// <summary>A user's name; the number where it has none.</summary>
     internal static string OfUser(uint id) => NameOf("passwd", id);
 
@@ -25,18 +27,27 @@ internal static class AccountNames
 
     private static string NameOf(string database, uint id)
     {
+        if (Known.TryGetValue((database, id), out string? known))
+            return known;
         string number = id.ToString(CultureInfo.InvariantCulture);
-        return Find(database, number, entry => entry[2] == number)?[0] ?? number;
+        return Known[(database, id)] = Find(database, number, entry => entry[2] == number)?[0] ?? number;
     }
 
-    /// <summary>An entry of the file in /etc, else of whatever else the name service asks.</summary>
+    /// <summary>An entry of the file in /etc, else of whatever else the name service asks (getent(1)).</summary>
     private static string[]? Find(string database, string key, Predicate<string[]> isIt)
     {
         string file = $"/etc/{database}";
         if (File.Exists(file) && Array.Find(Entries(File.ReadAllText(file)), isIt) is { } local)
             return local;
-        (int exitCode, string output) = ExternalProgram.Run("getent", database, key);
-        return exitCode == 0 ? Array.Find(Entries(output), isIt) : null;
+        try
+        {
+            return Array.Find(Entries(ExternalProgram.Run("getent", database, key).Output), isIt);
+        }
+        catch (CommandException)
+        {
+            // A system without getent has no other name service either.
+            return null;
+        }
     }
 
     private static string[][] Entries(string lines) =>

@@ -7,6 +7,9 @@ internal abstract class Command
     /// <summary>The name of the program.</summary>
     internal const string Program = "loopctl";
 
+    /// <summary>The option that names the daemon, which all commands have.</summary>
+    internal const string Control = "control";
+
     private readonly OptionGroup _common;
     private readonly Option _controlOption;
     private string? _control;
@@ -14,7 +17,7 @@ internal abstract class Command
 
     protected Command()
     {
-        _controlOption = new Option("--control", "SOCKET", "the daemon's control socket (or LOOPD_CONTROL)", value => _control = value) { IsAddition = true };
+        _controlOption = new Option($"--{Control}", "SOCKET", "the daemon's control socket (or LOOPD_CONTROL)", value => _control = value) { IsAddition = true };
         _common = new OptionGroup("Common options", _controlOption,
             new Option("-h --help", "display this help", () => _instead = PrintHelp),
             new Option("-V --version", "display the version", () => _instead = PrintVersion));
@@ -27,7 +30,7 @@ internal abstract class Command
     internal abstract string Summary { get; }
 
     /// <summary>What it does, in a few sentences.</summary>
-    internal virtual string Description => Summary;
+    internal virtual string Description => $"{char.ToUpperInvariant(Summary[0])}{Summary[1..]}.";
 
     /// <summary>What it takes beside options, with a space between them: <c>FILE DIR</c>, <c>DEV...</c>, <c>[VERB]</c>.</summary>
     internal abstract string Operands { get; }
@@ -76,12 +79,10 @@ internal abstract class Command
         _control = control;
         var getopt = new Getopt(Options, words);
         WordCount = words.Count;
-        int position = 0;
         while (getopt.TryNext(out Option? option, out string? value))
         {
             if (option == _controlOption)
-                WordCount -= getopt.Position - position;
-            position = getopt.Position;
+                WordCount -= getopt.Position - getopt.Start;
             Meet(option);
             option.Take(value);
             if (_instead is null)

@@ -39,14 +39,14 @@ internal sealed class DaemonDevice
     }
 
     /// <summary>Asks the daemon for something.</summary>
-    /// <param name="ask">What to ask, given the device's number.</param>
+    /// <param name="ask">What to ask.</param>
     /// <param name="failure">The words for its failure, such as "detach failed".</param>
     /// <exception cref="CommandException">It failed.</exception>
-    internal void Do(Action<ControlClient, int> ask, string failure)
+    internal void Do(Action<ControlClient, DaemonDevice> ask, string failure)
     {
         try
         {
-            ask(_client, Number);
+            ask(_client, this);
         }
         catch (ControlException refused)
         {

@@ -33,7 +33,7 @@ internal sealed class DeviceName
     /// <param name="daemon">The daemon that has it.</param>
     /// <exception cref="CommandException">The user named a device of another daemon.</exception>
     internal string PathAt(DaemonStatus daemon) =>
-        !IsPath || DirectoryOf(Text) == daemon.Mount ? $"{daemon.Mount}/loop{Number}"
+        !IsPath || DirectoryOf(Text) == MountDirectory.Resolve(daemon.Mount) ? $"{daemon.Mount}/loop{Number}"
             : throw Unusable(Text, $"the daemon's devices are in {daemon.Mount}");
 
     /// <summary>There is no such device.</summary>

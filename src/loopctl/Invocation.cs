@@ -7,7 +7,7 @@ namespace LoopDaemon.CommandLine;
 /// <param name="Control">The daemon's socket, where it is named before.</param>
 internal sealed record Invocation(Command Command, IReadOnlyList<string> Words, string? Control)
 {
-    private const string ControlOption = "--control";
+    private const string ControlOption = $"--{Command.Control}";
 
     internal static Invocation Read(IReadOnlyList<string> words)
     {

@@ -66,7 +66,7 @@ public sealed class LosetupComparisonTests : IClassFixture<SharedLoopd>, IDispos
                 _twins.CompareSizes();
                 CompareLists();
             }
-        }, iter: 25, threads: 1);
+        }, iter: 12, threads: 1);
     }
 
     [Theory]

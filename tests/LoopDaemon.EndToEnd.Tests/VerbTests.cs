@@ -221,7 +221,8 @@ public sealed class VerbTests : IClassFixture<SharedLoopd>
         using var loopd = new Loopd();
         using var monitor = Process.Start(new ProcessStartInfo(Loopd.ControlProgram, ["--control", loopd.Socket, "monitor"])
         {
-            RedirectStandardOutput = true, RedirectStandardError = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
         })!;
         Assert.EndsWith(" - ready", Next(monitor), StringComparison.Ordinal);
         loopd.Stop();

@@ -155,10 +155,8 @@ public sealed class DeviceListTests : IDisposable
     public void Our_own_columns_show_what_only_we_have()
     {
         using KernelDevice device = Attach("disk.img");
-        var row = new DeviceRow(device.Status with
-        {
-            Transfers = ["xor", "identity"], Owner = 0, Openers = 2, Reference = "the text", Traffic = new Control.TrafficStatus(1, 22, 333, 4444, 55555),
-        });
+        var traffic = new Control.TrafficStatus(1, 22, 333, 4444, 55555);
+        var row = new DeviceRow(device.Status with { Transfers = ["xor", "identity"], Openers = 2, Reference = "the text", Traffic = traffic });
         const string Names = "TRANSFER,OWNER,OPEN,READS,WRITES,BYTES-READ,BYTES-WRITTEN,ERRORS,REF,MAJ,MIN,BACK-MAJ";
         uint backingMajor = row.Status!.BackingDevice.Major;
         Assert.Equal(

@@ -7,4 +7,6 @@ namespace LoopDaemon.CommandLine;
 internal sealed record Candidate(string Text, string Help = "")
 {
     internal const string File = "<file>", Directory = "<directory>";
+
+    internal bool IsLeftToShell => Text.EndsWith(File, StringComparison.Ordinal) || Text.EndsWith(Directory, StringComparison.Ordinal);
 }

@@ -120,14 +120,14 @@ internal sealed partial class LosetupFace
         return ForEach(client, client.List().Select(device => device.Device.ToString(CultureInfo.InvariantCulture)), "detach failed", Clear);
     }
 
-    private int ForEach(IEnumerable<string> names, string failure, Action<ControlClient, int> ask)
+    private int ForEach(IEnumerable<string> names, string failure, Action<ControlClient, DaemonDevice> ask)
     {
         using ControlClient client = Daemon.Connect();
         return ForEach(client, names, failure, ask);
     }
 
     /// <summary>Asks for something for each device, and goes on after one for which it fails.</summary>
-    private static int ForEach(ControlClient client, IEnumerable<string> names, string failure, Action<ControlClient, int> ask)
+    private static int ForEach(ControlClient client, IEnumerable<string> names, string failure, Action<ControlClient, DaemonDevice> ask)
     {
         DaemonStatus daemon = client.GetDaemon();
         int result = 0;
@@ -146,5 +146,14 @@ internal sealed partial class LosetupFace
         return result;
     }
 
-    private static void Clear(ControlClient client, int device) => client.Clear(device);
+    private static void Clear(ControlClient client, DaemonDevice device) => client.Clear(device.Number);
+
+    private static void Remove(ControlClient client, DaemonDevice device) => client.Remove(device.Number);
+
+    private static void SetCapacity(ControlClient client, DaemonDevice device) => Failure.Warn(device.Path, client.SetCapacity(device.Number).Warnings);
+
+    private void SetDirectIo(ControlClient client, DaemonDevice device) => client.SetDirectIo(device.Number, _directIo == true);
+
+    private void SetSectorSize(ControlClient client, DaemonDevice device) =>
+        Failure.Warn(device.Path, client.SetSectorSize(device.Number, SectorBytes).Warnings);
 }

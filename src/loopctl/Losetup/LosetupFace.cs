@@ -145,27 +145,28 @@ internal sealed partial class LosetupFace : Command
 
     protected override int Run(IReadOnlyList<string> operands)
     {
-        Purpose purpose = Decide(ref operands);
+        Purpose purpose = Decide(operands);
         RefuseOutOfPlace(purpose);
         IReadOnlyList<Column> columns = _list ? DeviceColumns.Choose(_output, _outputAll) : [];
+        string[] named = [.. _devices.Select(device => device.Text)];
         return purpose switch
         {
             Purpose.List => List(columns),
             Purpose.ListOne => ListOne(columns),
-            Purpose.Bind => Bind(operands[0]),
+            // FILE comes behind the device, if there is one.
+            Purpose.Bind => Bind(operands[_devices.Count]),
             Purpose.Find => PrintFree(),
-            Purpose.Detach => ForEach([.. _devices.Select(device => device.Text), .. operands], "detach failed", Clear),
+            Purpose.Detach => ForEach([.. named, .. operands], "detach failed", Clear),
             Purpose.DetachAll => DetachAll(),
-            Purpose.Remove => ForEach(operands, "remove failed", (client, device) => client.Remove(device)),
-            Purpose.SetCapacity => ForEach([_devices[^1].Text], "set capacity failed", (client, device) => Failure.Warn(_devices[^1].Text, client.SetCapacity(device).Warnings)),
-            Purpose.SetDirectIo => ForEach([_devices[0].Text], "set direct io failed", (client, device) => client.SetDirectIo(device, _directIo == true)),
-            _ => ForEach([_devices[0].Text], "set logical block size failed", (client, device) => Failure.Warn(_devices[0].Text, client.SetSectorSize(device, SectorBytes).Warnings)),
+            Purpose.Remove => ForEach(operands, "remove failed", Remove),
+            Purpose.SetCapacity => ForEach(named, "set capacity failed", SetCapacity),
+            Purpose.SetDirectIo => ForEach(named, "set direct io failed", SetDirectIo),
+            _ => ForEach(named, "set logical block size failed", SetSectorSize),
         };
     }
 
-    /// <summary>What is asked for, where the options alone do not say it.</summary>
-    /// <param name="operands">The operands; those that remain where some are used up.</param>
-    private Purpose Decide(ref IReadOnlyList<string> operands)
+    /// <summary>What is asked for: where no option says it, it is a matter of the operands.</summary>
+    private Purpose Decide(IReadOnlyList<string> operands)
     {
         if (WordCount == 0 || (_purpose == Purpose.None && WordCount == 1 && (_raw || _json)))
         {
@@ -174,23 +175,22 @@ internal sealed partial class LosetupFace : Command
         }
         switch (_purpose)
         {
-            case Purpose.Find when operands.Count > 0:
-                return operands.Count == 1 ? Purpose.Bind : throw new CommandException("unexpected arguments");
-            case Purpose.Remove when operands.Count == 0:
-            case Purpose.None when operands.Count == 0 && !_list:
-                throw new CommandException("no loop device specified");
-            case Purpose.None when operands.Count == 0:
+            case Purpose.Find when operands.Count > 1:
+                throw new CommandException("unexpected arguments");
+            case Purpose.Find when operands.Count == 1:
+                return Purpose.Bind;
+            case Purpose.None when operands.Count == 0 && _list:
                 return Purpose.List;
+            case Purpose.None or Purpose.Remove when operands.Count == 0:
+                throw new CommandException("no loop device specified");
             case not Purpose.None:
                 return _purpose;
         }
         _devices.Add(ParseDevice(operands[0]));
-        if (operands.Count > 1)
-        {
-            operands = [operands[1]];
-            return Purpose.Bind;
-        }
-        return _directIo is not null ? Purpose.SetDirectIo : _sectorSize is not null ? Purpose.SetSectorSize : Purpose.ListOne;
+        return operands.Count > 1 ? Purpose.Bind
+            : _directIo is not null ? Purpose.SetDirectIo
+            : _sectorSize is not null ? Purpose.SetSectorSize
+            : Purpose.ListOne;
     }
 
     /// <summary>Refuses options that only go with binding a file, or with --associated.</summary>

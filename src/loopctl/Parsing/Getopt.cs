@@ -13,6 +13,9 @@ internal sealed class Getopt(IReadOnlyList<Option> options, IReadOnlyList<string
     /// <summary>How many words have been taken.</summary>
     internal int Position { get; private set; }
 
+    /// <summary>Which word the last option is in.</summary>
+    internal int Start { get; private set; }
+
     /// <summary>The operands met so far; all of them after <see cref="TryNext"/> has returned false.</summary>
     internal IReadOnlyList<string> Operands => _operands;
 
@@ -30,6 +33,7 @@ internal sealed class Getopt(IReadOnlyList<Option> options, IReadOnlyList<string
     {
         while (_cluster.Length == 0 && Position < words.Count)
         {
+            Start = Position;
             string word = words[Position++];
             if (OptionsEnded || word.Length < 2 || word[0] != '-')
                 _operands.Add(word);

@@ -15,11 +15,15 @@ internal sealed class RescanVerb : Verb
     {
         var name = DeviceName.Parse(operands[0]);
         using ControlClient client = Daemon.Connect();
-        SizeReply? reply = null;
-        new DaemonDevice(client, client.GetDaemon(), name).Do((_, device) => reply = client.Rescan(device), "rescan failed");
-        foreach (PartitionStatus partition in reply!.Partitions)
-            Console.Out.WriteLine(partition.Path);
-        Failure.Warn(operands[0], reply.Warnings);
+        new DaemonDevice(client, client.GetDaemon(), name).Do(Rescan, "rescan failed");
         return 0;
+    }
+
+    private static void Rescan(ControlClient client, DaemonDevice device)
+    {
+        SizeReply reply = client.Rescan(device.Number);
+        foreach (PartitionStatus partition in reply.Partitions)
+            Console.Out.WriteLine(partition.Path);
+        Failure.Warn(device.Path, reply.Warnings);
     }
 }

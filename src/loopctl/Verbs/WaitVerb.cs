@@ -76,7 +76,7 @@ internal sealed class WaitVerb : Verb
         _path = name.PathAt(daemon);
         if (name.Number >= daemon.Limit)
             throw name.Missing();
-        return listener.Monitor().Any(happened => 
+        return listener.Monitor().Any(happened =>
             (happened.Device is null || happened.Device == name.Number) && IsBound(client, name.Number) == _bound);
     }
 
