@@ -276,12 +276,13 @@ public sealed class Binding : IDisposable
                 $"{status.BackingPath}: offset {status.OffsetBytes} is not a multiple of {DefaultSectorBytes}, which transfer {keyedTransfer} needs");
     }
 
-    /// <summary>The warnings of losetup.</summary>
+    /// <summary>The warnings of losetup 2.38. (Of an offset behind the end it has none: there it takes the file for very
+    /// large.)</summary>
     private static void WarnOfSize(List<string> warnings, long bytes)
     {
         if (bytes < DefaultSectorBytes)
             warnings.Add($"Warning: file is smaller than {DefaultSectorBytes} bytes; the loop device may be useless or invisible for system tools.");
         else if (bytes % DefaultSectorBytes != 0)
-            warnings.Add($"Warning: file does not end on a {DefaultSectorBytes}-byte sector boundary; the remaining end of the file will be ignored.");
+            warnings.Add($"Warning: file does not fit into a {DefaultSectorBytes}-byte sector; the end of the file will be ignored.");
     }
 }

@@ -31,9 +31,9 @@ public sealed class BindTests
     [InlineData(511, 0, 0, "file is smaller than 512 bytes;")]
     [InlineData(4096, 4096, 0, "file is smaller than 512 bytes;")]
     [InlineData(4096, 8192, 0, "file is smaller than 512 bytes;")]
-    [InlineData(1000, 0, 0, "file does not end on a 512-byte sector boundary;")]
+    [InlineData(1000, 0, 0, "file does not fit into a 512-byte sector;")]
     [InlineData(4096, 0, 100, "file is smaller than 512 bytes;")]
-    [InlineData(4096, 0, 1000, "file does not end on a 512-byte sector boundary;")]
+    [InlineData(4096, 0, 1000, "file does not fit into a 512-byte sector;")]
     public void A_size_that_leaves_something_over_is_losetups_warning(int file, int offset, int limit, string text)
     {
         using var bench = new Bench();

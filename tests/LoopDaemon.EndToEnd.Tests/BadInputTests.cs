@@ -67,7 +67,7 @@ public sealed class BadInputTests(SharedLoopd shared) : IClassFixture<SharedLoop
         string path = _loopd.MakeFile("odd.img", 1000);
         ShellResult bound = _loopd.Control("-f", path).Succeeded();
         Assert.Equal("", bound.Output);
-        Assert.Equal($"loopctl: {path}: Warning: file does not end on a 512-byte sector boundary; the remaining end of the file will be ignored.\n", bound.Error);
+        Assert.Equal($"loopctl: {path}: Warning: file does not fit into a 512-byte sector; the end of the file will be ignored.\n", bound.Error);
         Assert.Equal(512, Assert.Single(_loopd.List()).Size);
     }
 
