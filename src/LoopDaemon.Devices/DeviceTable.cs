@@ -206,9 +206,15 @@ public sealed class DeviceTable
     {
         if (number is not { } wanted)
             return ReserveAny();
-        LoopDevice device = FindOrAdd(wanted);
-        return device.TryReserve() ? device
-            : throw LinuxException.WithMessage(Errno.EBUSY, $"{device.Name} is bound to {device.Binding?.Status.BackingPath ?? "a file"}");
+        while (true)
+        {
+            LoopDevice device = FindOrAdd(wanted);
+            if (device.TryReserve())
+                return device;
+            // One that was removed this moment is made again.
+            if (Find(wanted) == device)
+                throw LinuxException.WithMessage(Errno.EBUSY, $"{device.Name} is bound to {device.Binding?.Status.BackingPath ?? "a file"}");
+        }
     }
 
     private LoopDevice ReserveAny()

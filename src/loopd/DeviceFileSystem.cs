@@ -64,7 +64,7 @@ internal sealed class DeviceFileSystem : FuseFileSystem
     public override Errno Open(in FuseRequest request, OpenFlags flags, ref OpenReply reply)
     {
         if (Device(request.Node) is not { } device)
-            return Errno.EISDIR;
+            return NotADevice(request.Node);
         int partition = NodeNumbers.PartitionOf(request.Node);
         bool writes = (flags & OpenFlags.AccessMode) != OpenFlags.ReadOnly;
         Errno error = device.Open(partition, writes);
@@ -100,7 +100,7 @@ internal sealed class DeviceFileSystem : FuseFileSystem
     public override Errno Read(in FuseRequest request, in FilePosition position, Span<byte> destination, out int count)
     {
         count = 0;
-        return Device(request.Node) is { } device ? device.Read(NodeNumbers.PartitionOf(request.Node), position.Offset, destination, out count) : Errno.EISDIR;
+        return Device(request.Node) is { } device ? device.Read(NodeNumbers.PartitionOf(request.Node), position.Offset, destination, out count) : NotADevice(request.Node);
     }
 
     /// <inheritdoc/>
@@ -108,7 +108,7 @@ internal sealed class DeviceFileSystem : FuseFileSystem
     {
         count = 0;
         if (Device(request.Node) is not { } device)
-            return Errno.EISDIR;
+            return NotADevice(request.Node);
         Errno error = device.Write(NodeNumbers.PartitionOf(request.Node), position.Offset, data, scratch, out count);
         // With direct I/O the kernel leaves O_SYNC and O_DSYNC to the file system.
         if (error == Errno.None && (position.Flags & OpenFlags.DataSync) != 0)
@@ -118,13 +118,13 @@ internal sealed class DeviceFileSystem : FuseFileSystem
 
     /// <inheritdoc/>
     public override Errno Synchronize(in FuseRequest request, ulong handle, bool dataOnly) =>
-        Device(request.Node)?.Flush() ?? Errno.EISDIR;
+        Device(request.Node)?.Flush() ?? NotADevice(request.Node);
 
     /// <inheritdoc/>
     public override Errno Allocate(in FuseRequest request, ulong handle, AllocateMode mode, long offset, long length, Span<byte> scratch)
     {
         if (Device(request.Node) is not { } device)
-            return Errno.EISDIR;
+            return NotADevice(request.Node);
         int partition = NodeNumbers.PartitionOf(request.Node);
         if (mode == (AllocateMode.PunchHole | AllocateMode.KeepSize))
             return device.Discard(partition, offset, length);
@@ -197,6 +197,9 @@ internal sealed class DeviceFileSystem : FuseFileSystem
     public override Errno ChangeNamespace(in FuseRequest request, NamespaceChange change) => Errno.EPERM;
 
     private LoopDevice? Device(ulong node) => _table.Find(NodeNumbers.DeviceOf(node));
+
+    /// <summary>The error of an operation on a file that is none: the directory, or a device that was removed this moment.</summary>
+    private static Errno NotADevice(ulong node) => node == RootNode ? Errno.EISDIR : Errno.ENXIO;
 
     private bool TryEnter(LoopDevice device, int partition, out FuseEntry entry)
     {

@@ -50,6 +50,22 @@ public sealed class RaceTests
         }
     }
 
+    [Fact]
+    public void Devices_that_are_removed_while_they_are_bound_are_bound_or_refused_as_busy()
+    {
+        using var bench = new Bench(maxLoop: 1);
+        string path = bench.MakeFile(512);
+        for (int round = 0; round < 25; round++)
+        {
+            Errno[] results = AtOnce(i => i % 2 == 0
+                ? Try(() => bench.Bind(Bench.Request(path), number: 7).Clear())
+                : Try(() => bench.Table.Remove(7)));
+            Assert.All(results, (result, i) => Assert.Contains(result, i % 2 == 0 ? [Errno.None, Errno.EBUSY] : (Errno[])[Errno.None, Errno.EBUSY, Errno.ENODEV]));
+            Assert.Contains(Errno.None, results.Where((_, i) => i % 2 == 0));
+            Assert.False(bench.Table.AnyBound);
+        }
+    }
+
     /// <summary>Whoever could open the device reads it, however the clear falls in between.</summary>
     [Fact]
     public void A_clear_never_takes_the_file_from_an_opener()
