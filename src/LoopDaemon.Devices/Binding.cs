@@ -24,18 +24,19 @@ public sealed class Binding : IDisposable
     private volatile BindingStatus _status;
     private volatile DevicePartition[] _partitions = [];
 
-    private Binding(FileStore file, WindowStore window, BlockStore top, string? keyedTransfer, BindRequest request, BindingStatus status)
+    private Binding(
+        FileStore file, WindowStore window, BlockStore top, IReadOnlyList<ITransfer> transfers, BindRequest request, BindingStatus status)
     {
         _file = file;
         _window = window;
         _transfers = top as TransferStore;
-        _keyedTransfer = keyedTransfer;
+        _keyedTransfer = transfers.FirstOrDefault(transfer => !transfer.IsIdentity)?.Name;
         _status = status;
         Store = top;
         IsReadOnly = request.IsReadOnly || top.IsReadOnly;
         AllowsDiscards = request.AllowDiscards;
         SectorsFromOffset = request.SectorsFromOffset;
-        TransferNames = [.. request.Transfers.Select(transfer => transfer.Name)];
+        TransferNames = [.. transfers.Select(transfer => transfer.Name)];
         OwnerUid = request.OwnerUid;
         OwnerGid = request.OwnerGid;
         Permissions = request.Permissions;
@@ -53,7 +54,7 @@ public sealed class Binding : IDisposable
     /// <summary>Whether transfers count sectors from the offset.</summary>
     public bool SectorsFromOffset { get; }
 
-    /// <summary>The pipeline's transfers by name; the first is nearest the user's data.</summary>
+    /// <summary>The pipeline's transfers by their registered names; the first is nearest the user's data.</summary>
     public IReadOnlyList<string> TransferNames { get; }
 
     /// <summary>Whether the stored data differs from the device's.</summary>
@@ -115,12 +116,11 @@ public sealed class Binding : IDisposable
                 transfers.Add(registry.Create(spec));
             var status = new BindingStatus(
                 path, backing, request.OffsetBytes, request.SizeLimitBytes, request.SectorBytes, request.Reference, request.Partscan);
-            string? keyed = transfers.Find(transfer => !transfer.IsIdentity)?.Name;
-            CheckRange(status, keyed);
+            CheckRange(status, transfers.Find(transfer => !transfer.IsIdentity)?.Name);
             var window = new WindowStore(file, request.OffsetBytes, request.SizeLimitBytes);
             BlockStore top = TransferStore.Over(
                 window, transfers, FirstSector(request.OffsetBytes, request.SectorsFromOffset), request.AllowDiscards);
-            var binding = new Binding(file, window, top, keyed, request, status);
+            var binding = new Binding(file, window, top, transfers, request, status);
             if (backing.Kind == FileKind.RegularFile)
                 WarnOfSize(warnings, request.SizeLimitBytes > 0 ? request.SizeLimitBytes : Math.Max(0, file.Length - request.OffsetBytes));
             if (request.DirectIo && binding.SetDirectIo(true) is { } refused)

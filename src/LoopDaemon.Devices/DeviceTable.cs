@@ -75,7 +75,7 @@ public sealed class DeviceTable
 
     /// <summary>The lowest device that is free; where all that exist are bound, one is made (LOOP_CTL_GET_FREE).</summary>
     /// <exception cref="LinuxException">ENOSPC: all are bound, and no more may be made.</exception>
-    public LoopDevice GetFree() => Devices.FirstOrDefault(device => device.IsFree) ?? Add(null);
+    public LoopDevice GetFree() => Devices.FirstOrDefault(device => device.Binding is null && device.IsFree) ?? Add(null);
 
     /// <summary>Makes a device (LOOP_CTL_ADD).</summary>
     /// <param name="number">Its number; null takes the lowest that there is not.</param>
@@ -222,7 +222,7 @@ public sealed class DeviceTable
         LoopDevice? reserved = null;
         while (reserved is null)
         {
-            reserved = Devices.FirstOrDefault(device => device.TryReserve());
+            reserved = Devices.FirstOrDefault(device => device.Binding is null && device.TryReserve());
             // One that is made may be another's before it is found.
             if (reserved is null)
                 Add(null);

@@ -193,6 +193,19 @@ public sealed class BindTests
         Assert.Equal((status.Device, status.Inode), (then.Backing.Device, then.Backing.Inode));
     }
 
+    [Theory]
+    [InlineData("1", "xor")]
+    [InlineData("xor", "xor")]
+    [InlineData("none", "identity")]
+    [InlineData("0", "identity")]
+    public void A_transfer_has_its_registered_name_however_it_was_asked_for(string asked, string name)
+    {
+        using var bench = new Bench();
+        using var key = new SecretKey([1, 2, 3]);
+        BindRequest request = Bench.Request(bench.MakeFile(512)) with { Transfers = [new TransferSpec(asked, name == "xor" ? key : null)] };
+        Assert.Equal([name], bench.Bind(request).Binding!.TransferNames);
+    }
+
     private static LinuxException Refused(Bench bench, BindRequest request, int? number = null) =>
         Assert.Throws<LinuxException>(() => bench.Bind(request, number));
 }

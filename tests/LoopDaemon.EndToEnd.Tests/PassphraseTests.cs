@@ -28,6 +28,7 @@ public sealed class PassphraseTests(SharedLoopd shared) : IClassFixture<SharedLo
         byte[] key = new byte[keyBytes];
         Encoding.ASCII.GetBytes(Secret).CopyTo(key, 0);
         Assert.Equal(TransferStack.Xor(_loopd, key).Decode(File.ReadAllBytes(image)), File.ReadAllBytes(_loopd.Device(0)));
+        Assert.EndsWith(", encryption XOR (type 1)\n", _loopd.Control("-a").Succeeded().Output, StringComparison.Ordinal);
     }
 
     [Fact]
