@@ -224,8 +224,6 @@ public sealed class Binding : IDisposable
         _window.Move(_status.OffsetBytes, _status.SizeLimitBytes);
         if (_transfers is not null)
             _transfers.FirstSector = FirstSector(_status.OffsetBytes, SectorsFromOffset);
-        if (UsesDirectIo)
-            _ = SetDirectIo(true);
     }
 
     /// <summary>Sets the logical sector size.</summary>

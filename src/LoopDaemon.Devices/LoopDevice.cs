@@ -226,6 +226,9 @@ public sealed class LoopDevice
             binding.Change(change);
             _autoclear = change.Autoclear ?? _autoclear;
         }
+        // At another place in the file direct I/O may make no sense.
+        if (binding.UsesDirectIo && binding.SetDirectIo(true) is { } refused)
+            warnings.Add(refused.Message);
         Report(binding, DeviceChange.StatusChanged);
         if (scans)
             Rescan(binding, warnings);

@@ -101,11 +101,7 @@ internal sealed partial class ControlService(
     {
         LoopDevice bound = Owned(device, caller);
         CheckBackingFile(backingFile);
-        Try(() =>
-        {
-            bound.ChangeBackingFile(backingFile);
-            return true;
-        });
+        Try(() => bound.ChangeBackingFile(backingFile));
     }
 
     public SizeReply SetCapacity(int device, ControlCaller caller)
@@ -117,11 +113,7 @@ internal sealed partial class ControlService(
     public void SetDirectIo(int device, bool enable, ControlCaller caller)
     {
         LoopDevice bound = Owned(device, caller);
-        Try(() =>
-        {
-            bound.SetDirectIo(enable);
-            return true;
-        });
+        Try(() => bound.SetDirectIo(enable));
     }
 
     public SizeReply SetSectorSize(int device, int sectorSize, ControlCaller caller)
@@ -138,11 +130,7 @@ internal sealed partial class ControlService(
 
     public GetFreeReply Add(int? device, ControlCaller caller) => Free(Try(() => table.Add(device)));
 
-    public void Remove(int device, ControlCaller caller) => Try(() =>
-    {
-        table.Remove(device);
-        return true;
-    });
+    public void Remove(int device, ControlCaller caller) => Try(() => table.Remove(device));
 
     public IEnumerable<DeviceEvent> Monitor(ControlCaller caller, CancellationToken ended) =>
         events.Listen(binding => MayControl(binding, caller), ended);
@@ -239,6 +227,12 @@ internal sealed partial class ControlService(
         Binding? binding = device.Binding;
         return new SizeReply(binding?.Store.Length ?? 0, binding is null ? [] : Partitions(device, binding), warnings);
     }
+
+    private static void Try(Action act) => Try(() =>
+    {
+        act();
+        return true;
+    });
 
     private static T Try<T>(Func<T> act)
     {

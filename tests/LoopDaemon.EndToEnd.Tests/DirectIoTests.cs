@@ -117,6 +117,13 @@ public sealed class DirectIoTests : IClassFixture<SharedLoopd>, IDisposable
         _loopd.Bind("-o", "100", image);
         Assert.Contains("offset 100", Assert.Throws<ControlException>(() => _client.SetDirectIo(0, true)).Message, StringComparison.Ordinal);
         Assert.False(_client.GetStatus(0).DirectIo);
+
+        _client.SetStatus(0, new StatusChange { Offset = 4096 });
+        _client.SetDirectIo(0, true);
+        Assert.True(_client.GetStatus(0).DirectIo);
+        Assert.Contains("offset 100", Assert.Single(_client.SetStatus(0, new StatusChange { Offset = 100 }).Warnings), StringComparison.Ordinal);
+        Assert.False(_client.GetStatus(0).DirectIo);
+        Assert.Equal(File.ReadAllBytes(image)[100..((1 << 20) - 412)], File.ReadAllBytes(_loopd.Device(0)));
     }
 
     private static long CachedBytes(string path) => long.Parse(
