@@ -36,10 +36,13 @@ public readonly record struct FileStatus(
     FileKind Kind, uint Permissions, long SizeBytes, long AllocatedBytes, uint BlockSizeBytes, ulong Inode,
     uint DeviceMajor, uint DeviceMinor, uint Uid, uint Gid, uint Links, long ModifiedNs)
 {
-    /// <summary>The file system's device as one number, as <c>st_dev</c> packs it (glibc's gnu_dev_makedev).</summary>
-    public ulong Device =>
-        ((ulong)(DeviceMajor & 0xfffff000) << 32) | ((ulong)(DeviceMajor & 0xfff) << 8)
-        | ((ulong)(DeviceMinor & 0xffffff00) << 12) | (DeviceMinor & 0xff);
+    /// <summary>The file system's device as one number, <c>st_dev</c>.</summary>
+    public ulong Device => PackDevice(DeviceMajor, DeviceMinor);
+
+    /// <summary>The two halves of a device number as one, as glibc's gnu_dev_makedev packs them.</summary>
+    public static ulong PackDevice(uint major, uint minor) =>
+        ((ulong)(major & 0xfffff000) << 32) | ((ulong)(major & 0xfff) << 8)
+        | ((ulong)(minor & 0xffffff00) << 12) | (minor & 0xff);
 
     /// <summary>Asks for the status of a path, following symbolic links.</summary>
     /// <param name="path">The path.</param>

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using LoopDaemon.Control;
+using LoopDaemon.Linux;
 
 namespace LoopDaemon.CommandLine;
 
@@ -16,7 +17,7 @@ internal static class LegacyLine
     internal static string Of(DeviceStatus device, IReadOnlyList<TransferDescription> transfers)
     {
         var line = new StringBuilder();
-        line.Append(CultureInfo.InvariantCulture, $"{device.Path}: [{Packed(device.BackingDevice):D4}]:{device.BackingInode} ({device.BackingFile})");
+        line.Append(CultureInfo.InvariantCulture, $"{device.Path}: [{FileStatus.PackDevice(device.BackingDevice.Major, device.BackingDevice.Minor):D4}]:{device.BackingInode} ({device.BackingFile})");
         if (device.Offset > 0)
             line.Append(CultureInfo.InvariantCulture, $", offset {device.Offset}");
         if (device.SizeLimit > 0)
@@ -33,9 +34,4 @@ internal static class LegacyLine
 
     private static int NumberOf(string transfer, IReadOnlyList<TransferDescription> transfers) =>
         transfers.FirstOrDefault(known => known.Name == transfer)?.Number ?? CryptoApi;
-
-    /// <summary>The number of a file system as <c>st_dev</c> packs it (glibc's gnu_dev_makedev).</summary>
-    private static ulong Packed(DeviceNumber device) =>
-        (ulong)(device.Major & 0xfffff000) << 32 | (ulong)(device.Major & 0xfff) << 8
-        | (ulong)(device.Minor & 0xffffff00) << 12 | device.Minor & 0xff;
 }
