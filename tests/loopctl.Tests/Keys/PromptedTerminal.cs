@@ -19,7 +19,8 @@ internal sealed class PromptedTerminal : IDisposable
         string file = Path.GetTempFileName();
         // exec leaves the number of the function's process with the program.
         File.WriteAllText(file, $"rm {file}\nulimit -c 0\nask() {{ bash -c 'echo process $$.; exec \"$0\" ask \"$@\"' '{Environment.ProcessPath}' \"$@\"; }}\n{commands}\necho end.\n");
-        _script = Process.Start(new ProcessStartInfo("timeout", ["60", "script", "--quiet", "--return", "--echo", "always", "--command", $"bash {file}", "/dev/null"])
+        // script runs this in $SHELL; one that stayed, as dash does, would itself die of what is typed.
+        _script = Process.Start(new ProcessStartInfo("timeout", ["60", "script", "--quiet", "--return", "--echo", "always", "--command", $"exec bash {file}", "/dev/null"])
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
