@@ -160,6 +160,7 @@ internal sealed class CallDispatcher
             Autoclear = parameters.Flag("autoclear"),
             Partscan = parameters.Flag("partscan"),
             DirectIo = parameters.Flag("directIo"),
+            Passthrough = parameters.OptionalChoice("passthrough", "auto", "on", "off") is { } choice ? (PassthroughChoice)choice : null,
             SectorSize = parameters.OptionalNumber("sectorSize") ?? 512,
             Reference = parameters.OptionalText("reference") ?? "",
             Group = parameters.OptionalId("group"),

@@ -59,7 +59,7 @@ public sealed class ControlClient : IDisposable
 
         var call = new ConfigureCall(
             request.Device, Send(request.BackingFile), request.Offset, request.SizeLimit, request.ReadOnly, request.Autoclear,
-            request.Partscan, request.DirectIo, request.SectorSize, request.Reference, request.Group, request.Mode, request.NoOverlap,
+            request.Partscan, request.DirectIo, request.Passthrough, request.SectorSize, request.Reference, request.Group, request.Mode, request.NoOverlap,
             [.. request.Transfers.Select(transfer => new TransferCall(
                 transfer.Name, transfer.Options, transfer.Key is null ? null : Send(transfer.Key)))],
             request.AllowDiscards, request.SectorsFromOffset ? SectorsFrom.Offset : SectorsFrom.File);

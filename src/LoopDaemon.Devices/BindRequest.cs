@@ -27,6 +27,12 @@ public sealed record BindRequest
     /// <summary>Read and write the backing file past the page cache, if that can be.</summary>
     public bool DirectIo { get; init; }
 
+    /// <summary>Whether the kernel may read and write the backing file in the daemon's place.</summary>
+    public Passthrough Passthrough { get; init; }
+
+    /// <summary>Looks at a binding before the device is bound, and throws where it will not do.</summary>
+    public Action<Binding>? Check { get; init; }
+
     /// <summary>The logical sector size in bytes: a power of two from 512 to 4096.</summary>
     public int SectorBytes { get; init; } = Binding.DefaultSectorBytes;
 

@@ -21,6 +21,8 @@ public sealed class Binding : IDisposable
     private readonly WindowStore _window;
     private readonly TransferStore? _transfers;
     private readonly string? _keyedTransfer;
+    private readonly Lock _passing = new();
+    private volatile bool _isPassedThrough;
     private volatile BindingStatus _status;
     private volatile DevicePartition[] _partitions = [];
 
@@ -36,6 +38,7 @@ public sealed class Binding : IDisposable
         IsReadOnly = request.IsReadOnly || top.IsReadOnly;
         AllowsDiscards = request.AllowDiscards;
         SectorsFromOffset = request.SectorsFromOffset;
+        Passthrough = request.Passthrough;
         TransferNames = [.. transfers.Select(transfer => transfer.Name)];
         OwnerUid = request.OwnerUid;
         OwnerGid = request.OwnerGid;
@@ -59,6 +62,12 @@ public sealed class Binding : IDisposable
 
     /// <summary>Whether the stored data differs from the device's.</summary>
     public bool HasTransfers => _transfers is not null;
+
+    /// <summary>Whether the kernel may read and write the backing file itself.</summary>
+    public Passthrough Passthrough { get; }
+
+    /// <summary>Whether it does so now.</summary>
+    public bool IsPassedThrough => _isPassedThrough;
 
     /// <summary>The user the device belongs to.</summary>
     public uint OwnerUid { get; }
@@ -95,6 +104,70 @@ public sealed class Binding : IDisposable
         return null;
     }
 
+    /// <summary>What keeps the kernel from reading and writing the backing file in place of the device: they must be the same,
+    /// byte by byte, and fail alike.</summary>
+    /// <returns>A sentence without its subject, the device; null where nothing does.</returns>
+    public string? PassthroughObstacle()
+    {
+        BindingStatus status = _status;
+        if (Passthrough == Passthrough.Off)
+            return "is bound with --passthrough=off";
+        if (_keyedTransfer is not null)
+            return $"goes through transfer {_keyedTransfer}";
+        if (_file.Kind != FileKind.RegularFile)
+            return $"is on a block device ({status.BackingPath})";
+        if (Store.Length == 0)
+            return "is empty";
+        if (Store.Length != _file.Length)
+            return $"shows {Store.Length} of the {_file.Length} bytes of {status.BackingPath}";
+        if (UsesDirectIo)
+            return "uses direct I/O on its backing file whoever opens it";
+        // Whoever opens it with O_DIRECT finds the backing file's rules. Those of the device are that of its sector size.
+        if (_file.TryReopen(FileDescriptor.Direct, out FileDescriptor? direct) is var error and not Errno.None)
+            return $"has a backing file without direct I/O ({status.BackingPath}: {error.Describe()})";
+        using (direct)
+        {
+            int alignment = direct!.DirectAlignment().Offset;
+            return alignment <= status.SectorBytes ? null
+                : $"has sectors of {status.SectorBytes} bytes, and direct I/O on {status.BackingPath} needs blocks of {alignment}";
+        }
+    }
+
+    /// <summary>Lets the kernel read and write the backing file itself from now on. Until <see cref="EndPassthrough"/> the
+    /// backing file stays the same one.</summary>
+    /// <param name="register">Registers the backing file, opened anew for this, with the kernel.</param>
+    /// <returns>None, or the error of opening or registering it; nothing has begun then.</returns>
+    public Errno TryPassThrough(Func<FileDescriptor, Errno> register)
+    {
+        ArgumentNullException.ThrowIfNull(register);
+        lock (_passing)
+        {
+            OpenFlags access = IsReadOnly ? OpenFlags.ReadOnly : OpenFlags.ReadWrite;
+            Errno error = _file.TryReopen(access, out FileDescriptor? backing);
+            if (error != Errno.None)
+                return error;
+            using (backing)
+                error = register(backing!);
+            _isPassedThrough = error == Errno.None;
+            return error;
+        }
+    }
+
+    /// <summary>Nobody has the device open any more.</summary>
+    public void EndPassthrough() => _isPassedThrough = false;
+
+    /// <summary>How many bytes the backing file has behind the end of a device that is all of it otherwise: the kernel,
+    /// where it writes there itself, heeds no end.</summary>
+    public long BytesPastEnd() =>
+        _keyedTransfer is null && _file.Kind == FileKind.RegularFile && Store.Length == _file.Length
+            && _file.GetStatus(out FileStatus backing) == Errno.None
+            ? Math.Max(0, backing.SizeBytes - Store.Length) : 0;
+
+    /// <summary>When the backing file was last changed, in nanoseconds since 1970; null where that cannot be told, as for a
+    /// block device.</summary>
+    public long? BackingModifiedNs() =>
+        _file.Kind == FileKind.RegularFile && _file.GetStatus(out FileStatus backing) == Errno.None ? backing.ModifiedNs : null;
+
     /// <summary>Checks a request and stacks the stores it asks for.</summary>
     /// <param name="device">The device's name, for warnings.</param>
     /// <param name="request">The request.</param>
@@ -125,6 +198,7 @@ public sealed class Binding : IDisposable
                 WarnOfSize(warnings, request.SizeLimitBytes > 0 ? request.SizeLimitBytes : Math.Max(0, file.Length - request.OffsetBytes));
             if (request.DirectIo && binding.SetDirectIo(true) is { } refused)
                 warnings.Add($"{refused.Message}; it is used through the page cache");
+            request.Check?.Invoke(binding);
             binding.Show(binding.Scan(device, warnings));
             return binding;
         }
@@ -175,7 +249,15 @@ public sealed class Binding : IDisposable
         if (size != _window.Length)
             throw LinuxException.WithMessage(Errno.EINVAL, $"{path} makes a device of {size} bytes, and this one has {_window.Length}");
         FileStatus backing = StatusOf(other, path);
-        _file.ChangeFile(other);
+        lock (_passing)
+        {
+            if (_isPassedThrough)
+            {
+                throw LinuxException.WithMessage(Errno.EBUSY,
+                    $"the kernel reads {status.BackingPath} itself as long as the device is open: close it first, or bind it with --passthrough=off");
+            }
+            _file.ChangeFile(other);
+        }
         RecomputeWindows();
         _status = status with { BackingPath = path, Backing = backing };
     }

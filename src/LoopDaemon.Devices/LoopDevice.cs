@@ -122,8 +122,9 @@ public sealed class LoopDevice
     /// <param name="offset">The first byte.</param>
     /// <param name="source">The bytes; left as they are.</param>
     /// <param name="scratch">Memory for an encoded copy, see <see cref="BlockStore.Write"/>.</param>
+    /// <param name="durable">Return when they are on the medium.</param>
     /// <param name="count">How many bytes were written.</param>
-    public Errno Write(int partition, long offset, ReadOnlySpan<byte> source, Span<byte> scratch, out int count)
+    public Errno Write(int partition, long offset, ReadOnlySpan<byte> source, Span<byte> scratch, bool durable, out int count)
     {
         count = 0;
         Binding? binding = _binding;
@@ -138,7 +139,7 @@ public sealed class LoopDevice
             return Errno.ENOSPC;
         if (source.Length > left)
             source = source[..(int)left];
-        Errno error = store.Write(offset, source, scratch);
+        Errno error = store.Write(offset, source, scratch, durable);
         if (error != Errno.None)
             return Failed("write", partition, offset, source.Length, error);
         count = source.Length;

@@ -50,6 +50,8 @@ public enum Errno
     ERANGE = 34,
     /// <summary>Function not implemented; to FUSE's kernel side: never ask again.</summary>
     ENOSYS = 38,
+    /// <summary>Too many levels of symbolic links; to FUSE passthrough: a file system that is stacked already.</summary>
+    ELOOP = 40,
     /// <summary>Value too large for its data type.</summary>
     EOVERFLOW = 75,
     /// <summary>Protocol error.</summary>

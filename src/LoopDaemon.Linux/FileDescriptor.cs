@@ -181,14 +181,20 @@ public sealed class FileDescriptor : SafeHandleMinusOneIsInvalid
     /// <summary>Writes all of a span at a position.</summary>
     /// <param name="offset">Position in bytes.</param>
     /// <param name="source">The bytes.</param>
-    public unsafe Errno WriteAt(long offset, ReadOnlySpan<byte> source)
+    /// <param name="durable">Return when they are on the medium (RWF_DSYNC): these alone, where <see cref="Synchronize"/>
+    /// waits for all that was ever written to the file.</param>
+    public unsafe Errno WriteAt(long offset, ReadOnlySpan<byte> source, bool durable = false)
     {
+        const int DataSync = 2;
         int done = 0;
         fixed (byte* buffer = source)
         {
             while (done < source.Length)
             {
-                nint put = Libc.pwrite(Number, buffer + done, (nuint)(source.Length - done), offset + done);
+                var rest = new Libc.IoVector { Start = buffer + done, Length = (nuint)(source.Length - done) };
+                nint put = durable
+                    ? Libc.pwritev2(Number, &rest, 1, offset + done, DataSync)
+                    : Libc.pwrite(Number, rest.Start, rest.Length, offset + done);
                 if (put > 0)
                     done += (int)put;
                 else if (put == 0)

@@ -26,6 +26,9 @@ internal static unsafe partial class Libc
     internal static partial nint pwrite(int fd, void* buffer, nuint count, long offset);
 
     [LibraryImport(Library, SetLastError = true)]
+    internal static partial nint pwritev2(int fd, IoVector* vectors, int count, long offset, int flags);
+
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int fallocate(int fd, int mode, long offset, long length);
 
     [LibraryImport(Library, SetLastError = true)]
@@ -87,6 +90,14 @@ internal static unsafe partial class Libc
 
     [LibraryImport(Library)]
     internal static partial uint getegid();
+
+    /// <summary><c>struct iovec</c> of readv(2).</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct IoVector
+    {
+        public void* Start;
+        public nuint Length;
+    }
 
     [StructLayout(LayoutKind.Sequential)]
     internal struct PollFd

@@ -31,9 +31,11 @@ public abstract class BlockStore : IDisposable
     /// <param name="scratch">At least <see cref="MinScratchBytes"/> of the caller's memory that the store may
     /// overwrite. The more there is, the fewer system calls are made: best is the length of the request and
     /// <see cref="MinScratchBytes"/> more. It holds none of <paramref name="source"/>.</param>
+    /// <param name="durable">Return when the bytes are on the medium (O_DSYNC), as if <see cref="Flush"/> followed for them
+    /// alone.</param>
     /// <returns>EROFS, ENOSPC for a range not wholly within <see cref="Length"/>, EINVAL for a negative offset or too
     /// little scratch, or the error of the file below.</returns>
-    public abstract Errno Write(long offset, ReadOnlySpan<byte> source, Span<byte> scratch);
+    public abstract Errno Write(long offset, ReadOnlySpan<byte> source, Span<byte> scratch, bool durable = false);
 
     /// <summary>Makes what has been written durable.</summary>
     public abstract Errno Flush();

@@ -11,7 +11,7 @@ namespace LoopDaemon.Storage;
 public sealed class FileStore : BlockStore
 {
     private readonly FileDescriptor _file;
-    private FileKind _kind;
+    private volatile FileKind _kind;
     private FileDescriptor? _direct;
     private volatile bool _usesDirect;
     private int _memoryAlignment;
@@ -30,6 +30,9 @@ public sealed class FileStore : BlockStore
 
     /// <inheritdoc/>
     public override bool IsReadOnly { get; }
+
+    /// <summary>A regular file or a block device.</summary>
+    public FileKind Kind => _kind;
 
     /// <summary>Whether aligned requests go past the page cache.</summary>
     public bool UsesDirectIo => _usesDirect;
@@ -112,6 +115,14 @@ public sealed class FileStore : BlockStore
         return Errno.None;
     }
 
+    /// <summary>What the file is like now, whatever it was when it was opened.</summary>
+    public Errno GetStatus(out FileStatus status) => _file.GetStatus(out status);
+
+    /// <summary>Opens the file a second time.</summary>
+    /// <param name="flags">How.</param>
+    /// <param name="opened">The descriptor, which is the caller's, or null on error.</param>
+    public Errno TryReopen(OpenFlags flags, out FileDescriptor? opened) => _file.TryReopen(flags, out opened);
+
     /// <summary>Takes over the file's length of now, after somebody has made it longer or shorter.</summary>
     public Errno RefreshLength()
     {
@@ -141,18 +152,18 @@ public sealed class FileStore : BlockStore
     }
 
     /// <inheritdoc/>
-    public override Errno Write(long offset, ReadOnlySpan<byte> source, Span<byte> scratch)
+    public override Errno Write(long offset, ReadOnlySpan<byte> source, Span<byte> scratch, bool durable = false)
     {
         Errno error = CheckWrite(offset, source.Length);
         if (error != Errno.None)
             return error;
         if (GoesDirect(offset, source))
         {
-            error = _direct!.WriteAt(offset, source);
+            error = _direct!.WriteAt(offset, source, durable);
             if (error != Errno.EINVAL)
                 return error;
         }
-        return _file.WriteAt(offset, source);
+        return _file.WriteAt(offset, source, durable);
     }
 
     /// <inheritdoc/>

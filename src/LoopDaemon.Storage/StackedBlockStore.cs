@@ -19,8 +19,8 @@ public abstract class StackedBlockStore(BlockStore below) : BlockStore
     public override Errno Read(long offset, Span<byte> destination) => Below.Read(offset, destination);
 
     /// <inheritdoc/>
-    public override Errno Write(long offset, ReadOnlySpan<byte> source, Span<byte> scratch) =>
-        Below.Write(offset, source, scratch);
+    public override Errno Write(long offset, ReadOnlySpan<byte> source, Span<byte> scratch, bool durable = false) =>
+        Below.Write(offset, source, scratch, durable);
 
     /// <inheritdoc/>
     public override Errno Flush() => Below.Flush();

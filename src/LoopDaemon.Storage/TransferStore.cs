@@ -90,7 +90,7 @@ public sealed class TransferStore : StackedBlockStore
     }
 
     /// <inheritdoc/>
-    public override Errno Write(long offset, ReadOnlySpan<byte> source, Span<byte> scratch)
+    public override Errno Write(long offset, ReadOnlySpan<byte> source, Span<byte> scratch, bool durable = false)
     {
         Errno error = CheckWrite(offset, source.Length);
         if (error != Errno.None || source.IsEmpty)
@@ -106,7 +106,7 @@ public sealed class TransferStore : StackedBlockStore
         while (error == Errno.None && !source.IsEmpty)
         {
             int count = Math.Min(source.Length, stored.Length - Within(offset));
-            error = WriteSectors(offset, source[..count], stored, spare);
+            error = WriteSectors(offset, source[..count], stored, spare, durable);
             offset += count;
             source = source[count..];
         }
@@ -269,7 +269,7 @@ public sealed class TransferStore : StackedBlockStore
 
     /// <summary>Writes what fits into the memory for stored sectors in one piece, whole sectors and the parts at its
     /// ends.</summary>
-    private Errno WriteSectors(long offset, ReadOnlySpan<byte> source, Span<byte> stored, Span<byte> spare)
+    private Errno WriteSectors(long offset, ReadOnlySpan<byte> source, Span<byte> stored, Span<byte> spare, bool durable)
     {
         // Positions in the memory for stored sectors, whose first byte is that of the first sector.
         int lead = Within(offset);
@@ -292,7 +292,7 @@ public sealed class TransferStore : StackedBlockStore
             error = Encode(
                 source[(firstWhole - lead)..(endOfWhole - lead)], stored[firstWhole..endOfWhole], start + firstWhole);
         }
-        return error == Errno.None ? Below.Write(start, stored, spare) : error;
+        return error == Errno.None ? Below.Write(start, stored, spare, durable) : error;
     }
 
     /// <summary>Reads the sector that some bytes belong to, and encodes it with them in it.</summary>

@@ -57,10 +57,10 @@ public sealed class WindowStore : StackedBlockStore
     }
 
     /// <inheritdoc/>
-    public override Errno Write(long offset, ReadOnlySpan<byte> source, Span<byte> scratch)
+    public override Errno Write(long offset, ReadOnlySpan<byte> source, Span<byte> scratch, bool durable = false)
     {
         Errno error = CheckWrite(offset, source.Length);
-        return error == Errno.None ? Below.Write(_offset + offset, source, scratch) : error;
+        return error == Errno.None ? Below.Write(_offset + offset, source, scratch, durable) : error;
     }
 
     /// <inheritdoc/>

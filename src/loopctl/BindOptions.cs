@@ -11,6 +11,8 @@ internal sealed class BindOptions
     {
         OffsetOption = new Option(offsetNames, "BYTES", "begin at this offset into FILE", value => Offset = SizeText.Parse(value, "offset"));
         SizeLimitOption = new Option("--sizelimit", "BYTES", "use no more than this much of FILE", value => SizeLimit = SizeText.Parse(value, "size"));
+        PassthroughOption = new Option("--passthrough", "auto|on|off", "whether the kernel reads and writes FILE itself where the device is just that file",
+            value => Passthrough = ParsePassthrough(value)) { IsAddition = true };
         ReadOnlyOption = new Option("-r --read-only", "make the device read-only", () => ReadOnly = true);
     }
 
@@ -19,6 +21,8 @@ internal sealed class BindOptions
     internal Option SizeLimitOption { get; }
 
     internal Option ReadOnlyOption { get; }
+
+    internal Option PassthroughOption { get; }
 
     internal TransferOptions Transfers { get; } = new();
 
@@ -29,6 +33,9 @@ internal sealed class BindOptions
     internal ulong SizeLimit { get; private set; }
 
     internal bool ReadOnly { get; private set; }
+
+    /// <summary>Null leaves it to the daemon.</summary>
+    internal PassthroughChoice? Passthrough { get; private set; }
 
     /// <summary>Opens the file, reads the keys that are in files, and makes a request of all.</summary>
     /// <param name="path">The backing file.</param>
@@ -46,8 +53,17 @@ internal sealed class BindOptions
             Offset = (long)(Offset ?? 0),
             SizeLimit = (long)SizeLimit,
             ReadOnly = readOnly,
+            Passthrough = Passthrough,
         });
     }
+
+    private static PassthroughChoice ParsePassthrough(string text) => text switch
+    {
+        "auto" => PassthroughChoice.Auto,
+        "on" => PassthroughChoice.On,
+        "off" => PassthroughChoice.Off,
+        _ => throw new CommandException($"--passthrough must be auto, on or off, not '{text}'"),
+    };
 
     /// <summary>Gets the keys that come from pass phrases, and has the daemon bind it.</summary>
     /// <exception cref="CommandException">A pass phrase cannot be had.</exception>

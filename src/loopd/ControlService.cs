@@ -10,7 +10,7 @@ namespace LoopDaemon.Daemon;
 /// <summary>What the control socket's methods do. Root and the daemon's own user may do everything, anybody else sees and
 /// clears what he bound.</summary>
 internal sealed partial class ControlService(
-    DeviceTable table, TransferRegistry registry, DeviceDirectory directory, EventFeed events, ILogger<ControlService> logger) : IControlService
+    DeviceTable table, TransferRegistry registry, KernelPassthrough passthrough, LoopdOptions options, DeviceDirectory directory, EventFeed events, ILogger<ControlService> logger) : IControlService
 {
     private const int PermissionBits = 0b110_110_110;
     private const int OwnerOnly = 0b110_000_000;
@@ -28,6 +28,7 @@ internal sealed partial class ControlService(
         {
             CheckAccess(request, caller);
             CheckBackingFile(request.BackingFile);
+            Passthrough choice = request.Passthrough is { } asked ? Choice(asked) : options.Passthrough;
             var transfers = request.Transfers.Select(transfer => Specify(transfer, keys)).ToList();
             BindResult bound = table.Bind(request.Device, new BindRequest
             {
@@ -38,6 +39,8 @@ internal sealed partial class ControlService(
                 Autoclear = request.Autoclear,
                 Partscan = request.Partscan,
                 DirectIo = request.DirectIo,
+                Passthrough = choice,
+                Check = choice == Passthrough.On ? passthrough.Require : null,
                 SectorBytes = request.SectorSize,
                 Reference = request.Reference,
                 NoOverlap = request.NoOverlap,
@@ -156,6 +159,13 @@ internal sealed partial class ControlService(
         [.. registry.List().Select(transfer => new TransferDescription(
             transfer.Name, transfer.Summary, transfer.KeyRule == KeyRule.Required, transfer.Number))];
 
+    private static Passthrough Choice(PassthroughChoice choice) => choice switch
+    {
+        PassthroughChoice.Auto => Passthrough.Auto,
+        PassthroughChoice.On => Passthrough.On,
+        _ => Passthrough.Off,
+    };
+
     /// <summary>A file may only be given to a group that its owner could give it to by chgrp(1).</summary>
     private static void CheckAccess(ConfigureRequest request, ControlCaller caller)
     {
@@ -263,6 +273,7 @@ internal sealed partial class ControlService(
             ReadOnly = binding.IsReadOnly,
             Autoclear = device.IsAutoclear,
             DirectIo = binding.UsesDirectIo,
+            Passthrough = new PassthroughStatus(binding.IsPassedThrough, binding.BytesPastEnd(), passthrough.ObstacleOf(binding)),
             SectorSize = status.SectorBytes,
             Partscan = status.Partscan,
             Partitions = Partitions(device, binding),

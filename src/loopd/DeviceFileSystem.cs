@@ -19,12 +19,17 @@ internal sealed class DeviceFileSystem : FuseFileSystem
     private static readonly TimeSpan AttributeValidity = TimeSpan.FromSeconds(1);
 
     private readonly DeviceTable _table;
-    private readonly ConcurrentDictionary<ulong, CacheMode> _cacheModes = new();
+    private readonly KernelPassthrough _passthrough;
+    private readonly ConcurrentDictionary<ulong, IoMode> _modes = new();
     private readonly long _startedAtNs = (DateTime.UtcNow - DateTime.UnixEpoch).Ticks * 100;
     private readonly uint _daemonUid = Credentials.UserId;
     private readonly uint _daemonGid = Credentials.GroupId;
 
-    public DeviceFileSystem(DeviceTable table) => _table = table;
+    public DeviceFileSystem(DeviceTable table, KernelPassthrough passthrough)
+    {
+        _table = table;
+        _passthrough = passthrough;
+    }
 
     /// <inheritdoc/>
     public override Errno Lookup(in FuseRequest request, ReadOnlySpan<byte> name, ref FuseEntry entry)
@@ -72,7 +77,7 @@ internal sealed class DeviceFileSystem : FuseFileSystem
             return error;
         bool wantsDirect = (flags & FileDescriptor.Direct) != 0;
         bool truncates = (flags & OpenFlags.Truncate) != 0;
-        if (!_cacheModes.GetOrAdd(request.Node, _ => new CacheMode()).TryOpen(wantsDirect, writes, truncates, out OpenModes modes))
+        if (!_modes.GetOrAdd(request.Node, _ => new IoMode(_passthrough)).TryOpen(device, partition, wantsDirect, writes, truncates, ref reply))
         {
             device.Close(partition);
             return Errno.EBUSY;
@@ -80,9 +85,8 @@ internal sealed class DeviceFileSystem : FuseFileSystem
         // The kernel caches a partition and the whole device apart from each other. As with its own block devices, whoever
         // opens one sees what was written through the other before.
         if (device.Binding is { Partitions.Count: > 0 })
-            modes &= ~OpenModes.KeepCache;
-        reply.Modes = modes;
-        reply.Handle = NodeNumbers.Handle(request.Node, (modes & OpenModes.DirectIo) != 0);
+            reply.Modes &= ~OpenModes.KeepCache;
+        reply.Handle = NodeNumbers.Handle(request.Node, reply.Modes);
         return Errno.None;
     }
 
@@ -91,8 +95,8 @@ internal sealed class DeviceFileSystem : FuseFileSystem
     {
         if (Device(request.Node) is not { } device)
             return;
-        if (_cacheModes.TryGetValue(request.Node, out CacheMode? mode))
-            mode.Close(NodeNumbers.IsDirectIo(handle));
+        if (_modes.TryGetValue(request.Node, out IoMode? mode))
+            mode.Close(device, NodeNumbers.ModesOf(handle));
         device.Close(NodeNumbers.PartitionOf(request.Node));
     }
 
@@ -109,11 +113,9 @@ internal sealed class DeviceFileSystem : FuseFileSystem
         count = 0;
         if (Device(request.Node) is not { } device)
             return NotADevice(request.Node);
-        Errno error = device.Write(NodeNumbers.PartitionOf(request.Node), position.Offset, data, scratch, out count);
         // With direct I/O the kernel leaves O_SYNC and O_DSYNC to the file system.
-        if (error == Errno.None && (position.Flags & OpenFlags.DataSync) != 0)
-            error = device.Flush();
-        return error;
+        bool durable = (position.Flags & OpenFlags.DataSync) != 0;
+        return device.Write(NodeNumbers.PartitionOf(request.Node), position.Offset, data, scratch, durable, out count);
     }
 
     /// <inheritdoc/>

@@ -10,7 +10,7 @@ namespace LoopDaemon.Daemon;
 
 /// <summary>The daemon's life: fence, mount, reader threads, control socket; and all of it back in reverse.</summary>
 internal sealed partial class LoopService(
-    LoopdOptions options, DeviceTable table, DeviceFileSystem fileSystem, DeviceDirectory directory, IControlService control,
+    LoopdOptions options, DeviceTable table, DeviceFileSystem fileSystem, KernelPassthrough passthrough, DeviceDirectory directory, IControlService control,
     IHostApplicationLifetime lifetime, ILogger<LoopService> logger) : IHostedService, IDisposable
 {
     private static readonly TimeSpan InitTime = TimeSpan.FromSeconds(10);
@@ -45,6 +45,9 @@ internal sealed partial class LoopService(
             _server.Start();
             FuseNegotiation negotiation = await _server.Initialization.WaitAsync(InitTime, cancellationToken);
             LogNegotiation(logger, negotiation.Minor, negotiation.Flags, negotiation.MaxWriteBytes);
+            if (passthrough.Begin(_mount.Connection, negotiation) is { } obstacle && options.Passthrough == Passthrough.On)
+                throw LinuxException.WithMessage(Errno.EOPNOTSUPP, $"--passthrough=on cannot be: a device here {obstacle}");
+            RaiseReadAhead(_mount.Device);
 
             table.Changed += OnChanged;
             table.Failed += failure => LogFailure(logger, failure.Device.Name, failure.Operation, failure.Length, failure.Offset, failure.Error.Name());
@@ -103,6 +106,22 @@ internal sealed partial class LoopService(
         _mount?.Dispose();
         _mountPoint?.Dispose();
         _lock?.Dispose();
+    }
+
+    /// <summary>The kernel reads ahead 128 KiB for a FUSE mount, whatever INIT says; only its /sys knows more.</summary>
+    private void RaiseReadAhead((uint Major, uint Minor) device)
+    {
+        const int ReadAheadKib = 1024;
+        string setting = $"/sys/class/bdi/{device.Major}:{device.Minor}/read_ahead_kb";
+        try
+        {
+            File.WriteAllText(setting, $"{ReadAheadKib}");
+        }
+        catch (Exception refused) when (refused is IOException or UnauthorizedAccessException)
+        {
+            // Only slower: a user's daemon may not, and a container's /sys is read-only.
+            LogReadAhead(logger, setting, refused.Message);
+        }
     }
 
     private static void MakeDirectory(string directory)
@@ -224,6 +243,9 @@ internal sealed partial class LoopService(
 
     [LoggerMessage(LogLevel.Debug, "FUSE 7.{Minor}, flags {Flags:x}, writes up to {MaxWriteBytes} bytes")]
     private static partial void LogNegotiation(ILogger logger, uint minor, ulong flags, uint maxWriteBytes);
+
+    [LoggerMessage(LogLevel.Debug, "the read-ahead stays as it is: cannot write {Setting}: {Reason}")]
+    private static partial void LogReadAhead(ILogger logger, string setting, string reason);
 
     [LoggerMessage(LogLevel.Information, "{Device} bound to {BackingFile}, offset {Offset}, {Size} bytes, {Transfers}, {Access}, for user {Uid}")]
     private static partial void LogBound(ILogger logger, string device, string backingFile, long offset, long size, string transfers, string access, uint uid);

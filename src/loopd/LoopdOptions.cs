@@ -13,10 +13,12 @@ namespace LoopDaemon.Daemon;
 /// <param name="Control">The control socket's path.</param>
 /// <param name="ControlMode">The control socket's permission bits.</param>
 /// <param name="Threads">How many requests are served at a time.</param>
+/// <param name="Passthrough">Whether the kernel reads and writes backing files itself, for devices bound without a choice of
+/// their own.</param>
 /// <param name="LogLevel">What is logged.</param>
 /// <param name="ExitWhenIdle">End with the last device.</param>
 internal sealed record LoopdOptions(
-    int MaxLoop, string Mount, string Control, UnixFileMode ControlMode, int Threads, LogEventLevel LogLevel, bool ExitWhenIdle)
+    int MaxLoop, string Mount, string Control, UnixFileMode ControlMode, int Threads, Passthrough Passthrough, LogEventLevel LogLevel, bool ExitWhenIdle)
 {
     private const string OwnerOnly = "0600";
 
@@ -30,6 +32,8 @@ internal sealed record LoopdOptions(
             "The control socket's permissions: who may connect; a user sees and clears what he bound, root all", Mode);
         var threads = new Setting<int>("--threads", "N", FuseServer.DefaultThreads.ToString(CultureInfo.InvariantCulture),
             "How many requests are served at a time", text => Number(text, 1, 64));
+        var passthrough = new Setting<Passthrough>("--passthrough", "auto|on|off", "auto",
+            "Whether the kernel reads and writes a backing file itself where a device is just that file (Linux 6.9, root); a bind may say otherwise", Choice);
         var logLevel = new Setting<LogEventLevel>("--log-level", "LEVEL", "information",
             "What is logged: verbose, debug, information, warning, error or fatal", Level);
         var exitWhenIdle = new Option<bool>("--exit-when-idle")
@@ -40,11 +44,11 @@ internal sealed record LoopdOptions(
             "Loop devices in user space: shows numbered block files on a FUSE mount, each bound to a backing file through a pipeline of transfers. "
             + "Each option with a value can be given as an environment variable instead, such as LOOPD_MAX_LOOP.")
         {
-            maxLoop.Option, mount.Option, control.Option, controlMode.Option, threads.Option, logLevel.Option, exitWhenIdle,
+            maxLoop.Option, mount.Option, control.Option, controlMode.Option, threads.Option, passthrough.Option, logLevel.Option, exitWhenIdle,
         };
         command.SetAction((parsed, _) => run(new LoopdOptions(
             maxLoop.Of(parsed), mount.Of(parsed), control.Of(parsed), controlMode.Of(parsed), threads.Of(parsed),
-            logLevel.Of(parsed), parsed.GetValue(exitWhenIdle))));
+            passthrough.Of(parsed), logLevel.Of(parsed), parsed.GetValue(exitWhenIdle))));
         return command;
     }
 
@@ -59,6 +63,14 @@ internal sealed record LoopdOptions(
         return mode >= 0 && (mode & ~AllBits) == 0 ? (UnixFileMode)mode
             : throw new FormatException("must be octal read and write permissions, such as 0660");
     }
+
+    private static Passthrough Choice(string text) => text switch
+    {
+        "auto" => Passthrough.Auto,
+        "on" => Passthrough.On,
+        "off" => Passthrough.Off,
+        _ => throw new FormatException("must be auto, on or off"),
+    };
 
     private static LogEventLevel Level(string text) =>
         Enum.TryParse(text, ignoreCase: true, out LogEventLevel level) && Enum.IsDefined(level) && !char.IsAsciiDigit(text[0])

@@ -44,6 +44,7 @@ static async Task<int> Serve(LoopdOptions options)
     builder.Services.AddSingleton(options);
     builder.Services.AddSingleton(TransferRegistry.CreateDefault());
     builder.Services.AddSingleton(services => new DeviceTable(options.MaxLoop, services.GetRequiredService<TransferRegistry>()));
+    builder.Services.AddSingleton<KernelPassthrough>();
     builder.Services.AddSingleton<DeviceFileSystem>();
     builder.Services.AddSingleton<DeviceDirectory>();
     builder.Services.AddSingleton<EventFeed>();

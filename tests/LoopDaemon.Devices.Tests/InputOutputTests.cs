@@ -13,7 +13,7 @@ public sealed class InputOutputTests
         using var bench = new Bench();
         LoopDevice device = bench.Table.Get(0);
         Assert.Equal(Errno.ENXIO, device.Read(0, 0, new byte[512], out _));
-        Assert.Equal(Errno.ENXIO, device.Write(0, 0, new byte[512], Scratch, out _));
+        Assert.Equal(Errno.ENXIO, device.Write(0, 0, new byte[512], Scratch, durable: false, out _));
         Assert.Equal(Errno.ENXIO, device.Flush());
         Assert.Equal(Errno.ENXIO, device.Discard(0, 0, 512));
         Assert.Equal(Errno.ENXIO, device.WriteZeroes(0, 0, 512, Scratch));
@@ -58,7 +58,7 @@ public sealed class InputOutputTests
         LoopDevice device = bench.Bind(Bench.Request(path) with { SizeLimitBytes = 4096 });
         byte[] data = new byte[length];
         data.AsSpan().Fill(0xEE);
-        Assert.Equal(errno, device.Write(0, offset, data, Scratch, out int count));
+        Assert.Equal(errno, device.Write(0, offset, data, Scratch, durable: false, out int count));
         Assert.Equal(expected, count);
         byte[] file = Bench.Pattern(8192);
         if (count > 0)
@@ -74,7 +74,7 @@ public sealed class InputOutputTests
         LoopDevice device = bench.Bind(Bench.Request(path) with { IsReadOnly = true });
         Assert.Equal(Errno.EROFS, device.Open(0, forWriting: true));
         Assert.Equal(Errno.None, device.Open(0, forWriting: false));
-        Assert.Equal(Errno.EROFS, device.Write(0, 0, new byte[512], Scratch, out _));
+        Assert.Equal(Errno.EROFS, device.Write(0, 0, new byte[512], Scratch, durable: false, out _));
         Assert.Equal(Errno.EROFS, device.Discard(0, 0, 512));
         Assert.Equal(Errno.EROFS, device.WriteZeroes(0, 0, 512, Scratch));
         Assert.Equal(Errno.None, device.Flush());
@@ -148,8 +148,8 @@ public sealed class InputOutputTests
         LoopDevice device = bench.Bind(4096);
         device.Read(0, 0, new byte[512], out _);
         device.Read(0, 4000, new byte[512], out _);
-        device.Write(0, 0, new byte[1000], Scratch, out _);
-        device.Write(0, 4096, new byte[1], Scratch, out _);
+        device.Write(0, 0, new byte[1000], Scratch, durable: false, out _);
+        device.Write(0, 4096, new byte[1], Scratch, durable: false, out _);
         Assert.Equal(new DeviceStatistics(Reads: 2, Writes: 1, BytesRead: 608, BytesWritten: 1000, Errors: 0), device.Statistics);
         device.Clear();
         Assert.Equal(2, device.Statistics.Reads);

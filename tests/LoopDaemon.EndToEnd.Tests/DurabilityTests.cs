@@ -14,33 +14,39 @@ public sealed class DurabilityTests
     [InlineData(true)]
     public void Fsync_on_a_device_syncs_the_backing_file(bool direct)
     {
-        Requirements.SkipUnlessInstalled("strace");
         using var loopd = new Loopd();
-        string image = loopd.MakeSparseFile("disk.img", Bytes), trace = loopd.File("trace");
+        string image = loopd.MakeSparseFile("disk.img", Bytes);
         string device = loopd.Bind([.. TransferStack.Make(loopd, "xor").Arguments, image]);
         using FileDescriptor file = FileDescriptor.Open(device, OpenFlags.ReadWrite | (direct ? FileDescriptor.Direct : 0));
+        using var trace = new Trace(loopd, "fsync,fdatasync", image);
+        Assert.Equal(Errno.None, file.WriteAt(100, [1, 2, 3]));
+        Assert.Empty(trace.Calls);
+        Assert.Equal(Errno.None, file.Synchronize(dataOnly: false));
+        Loopd.WaitUntil(() => trace.Calls.Length == 1, "a sync of the backing file");
+        Assert.Equal(Errno.None, file.Synchronize(dataOnly: true));
+        Loopd.WaitUntil(() => trace.Calls.Length == 2, "another sync of the backing file");
+    }
 
-        string[] arguments = ["-f", "-y", "-o", trace, "-e", "trace=fsync,fdatasync", "-p", loopd.ProcessId.ToString(CultureInfo.InvariantCulture)];
-        using Process strace = Process.Start(new ProcessStartInfo("strace", arguments) { RedirectStandardError = true })!;
-        try
+    /// <summary>What is written there is made durable with the write itself, and alone.</summary>
+    [Theory]
+    [InlineData("xor")]
+    [InlineData("identity")]
+    public void A_write_to_a_device_that_is_open_with_O_DSYNC_is_durable(string stackName)
+    {
+        using var loopd = new Loopd();
+        TransferStack stack = TransferStack.Make(loopd, stackName);
+        string image = loopd.MakeFile("disk.img", stack.Encode(new byte[Bytes]));
+        string device = loopd.Bind([.. stack.Arguments, image]);
+        byte[] data = TransferStack.Key(5000), model = new byte[Bytes];
+        using (FileDescriptor file = FileDescriptor.Open(device, OpenFlags.ReadWrite | OpenFlags.DataSync | FileDescriptor.Direct))
+        using (var trace = new Trace(loopd, "pwritev2,fsync,fdatasync", image))
         {
-            string? attached = strace.StandardError.ReadLine();
-            Assert.SkipUnless(attached?.Contains("attached", StringComparison.Ordinal) == true, $"needs to trace a process: {attached}");
-            Assert.Equal(Errno.None, file.WriteAt(100, [1, 2, 3]));
-            Assert.Empty(Syncs());
-            Assert.Equal(Errno.None, file.Synchronize(dataOnly: false));
-            Loopd.WaitUntil(() => Syncs().Length == 1, "a sync of the backing file");
-            Assert.Equal(Errno.None, file.Synchronize(dataOnly: true));
-            Loopd.WaitUntil(() => Syncs().Length == 2, "another sync of the backing file");
+            Assert.Equal(Errno.None, file.WriteAt(1000, data));
+            Loopd.WaitUntil(() => trace.Calls.Length == 1, "a write of the backing file");
+            Assert.Contains("RWF_DSYNC", Assert.Single(trace.Calls), StringComparison.Ordinal);
         }
-        finally
-        {
-            Shell.Run("kill", "-s", "INT", strace.Id.ToString(CultureInfo.InvariantCulture));
-            Assert.True(strace.WaitForExit(TimeSpan.FromSeconds(10)));
-        }
-        return;
-
-        string[] Syncs() => [.. File.ReadLines(trace).Where(line => line.Contains($"<{image}>", StringComparison.Ordinal))];
+        data.CopyTo(model, 1000);
+        Assert.Equal(stack.Encode(model), File.ReadAllBytes(image));
     }
 
     /// <summary>The daemon is killed in the middle of a writer's work, who has noted what was synced by then.</summary>
@@ -131,5 +137,34 @@ public sealed class DurabilityTests
         loopd.Control(["mount", .. stack.Arguments, image, directory.Path]).Succeeded();
         Shell.Run("cmp", data, $"{directory.Path}/data").Succeeded();
         loopd.Control("umount", directory.Path).Succeeded();
+    }
+
+    /// <summary>strace(1) on the daemon.</summary>
+    private sealed class Trace : IDisposable
+    {
+        private readonly Process _strace;
+        private readonly string _output;
+        private readonly string _image;
+
+        internal Trace(Loopd loopd, string calls, string image)
+        {
+            Requirements.SkipUnlessInstalled("strace");
+            _image = image;
+            _output = loopd.File("trace");
+            string[] arguments = ["-f", "-y", "-o", _output, "-e", $"trace={calls}", "-p", loopd.ProcessId.ToString(CultureInfo.InvariantCulture)];
+            _strace = Process.Start(new ProcessStartInfo("strace", arguments) { RedirectStandardError = true })!;
+            string? attached = _strace.StandardError.ReadLine();
+            Assert.SkipUnless(attached?.Contains("attached", StringComparison.Ordinal) == true, $"needs to trace a process: {attached}");
+        }
+
+        /// <summary>The calls on the image so far.</summary>
+        internal string[] Calls => [.. File.ReadLines(_output).Where(line => line.Contains($"<{_image}>", StringComparison.Ordinal))];
+
+        public void Dispose()
+        {
+            Shell.Run("kill", "-s", "INT", _strace.Id.ToString(CultureInfo.InvariantCulture));
+            Assert.True(_strace.WaitForExit(TimeSpan.FromSeconds(10)));
+            _strace.Dispose();
+        }
     }
 }

@@ -206,7 +206,7 @@ public sealed class ErrnoTableTests : IClassFixture<SharedLoopd>, IDisposable
     public void CHANGE_FD_changes_the_file_under_an_open_device()
     {
         string other = _loopd.MakeFile("other.img", 1 << 20, seed: 2);
-        _client.Configure(_image, flags: OpenFlags.ReadOnly);
+        _client.Configure(_image, request => request with { Passthrough = PassthroughChoice.Off }, OpenFlags.ReadOnly);
         using FileDescriptor device = FileDescriptor.Open(_loopd.Device(0), OpenFlags.ReadOnly);
         byte[] seen = new byte[1 << 20];
         Assert.Equal(Errno.None, device.ReadAt(0, seen, out _));

@@ -108,7 +108,7 @@ public sealed class LifeCycleTests
         using var loopd = new Loopd();
         string image = loopd.MakeFile("disk.img", Size);
         byte[] expected = File.ReadAllBytes(image);
-        string device = loopd.Bind(image);
+        string device = loopd.Bind("--passthrough=off", image);
         using (FileStream file = File.OpenWrite(image))
             file.SetLength(Size / 2);
         using (FileDescriptor file = FileDescriptor.Open(device, OpenFlags.ReadOnly))
@@ -292,7 +292,7 @@ public sealed class LifeCycleTests
     public void A_second_signal_ends_the_daemon_at_once(string signal)
     {
         using var loopd = new Loopd();
-        string device = loopd.Bind(loopd.MakeFile("disk.img", Size));
+        string device = loopd.Bind("--passthrough=off", loopd.MakeFile("disk.img", Size));
         using FileDescriptor file = FileDescriptor.Open(device, OpenFlags.ReadWrite);
         loopd.Signal("INT");
         Loopd.WaitUntil(() => MountTable.At(loopd.Mount) is null, "the mount goes out of sight");

@@ -25,6 +25,7 @@ public sealed class PartitionTests : IClassFixture<SharedLoopd>, IDisposable
 
     [Theory]
     [InlineData(FourOfAKind, "identity")]
+    [InlineData(FourOfAKind, "passthrough")]
     [InlineData(WithLogical, "identity")]
     [InlineData(FourOfAKind, "xor")]
     [InlineData(WithLogical, "xor, xor")]

@@ -12,13 +12,15 @@ internal sealed class TransferStack
     {
         _keys = keys;
         _allowDiscards = allowDiscards;
-        Arguments = [.. keys.SelectMany((key, i) => new[] { "-e", $"xor:key-file={loopd.MakeFile($"key{i}", key)}" })];
+        // The daemon would leave an identity device to the kernel, and have nothing to do with its data.
+        Arguments = keys.Length == 0 ? ["--passthrough=off"]
+            : [.. keys.SelectMany((key, i) => new[] { "-e", $"xor:key-file={loopd.MakeFile($"key{i}", key)}" })];
         if (allowDiscards)
             Arguments = [.. Arguments, "--allow-discards"];
     }
 
     /// <summary>What to tell loopctl.</summary>
-    internal string[] Arguments { get; }
+    internal string[] Arguments { get; private init; }
 
     internal bool Discards => _keys.Length == 0 || _allowDiscards;
 
@@ -26,6 +28,7 @@ internal sealed class TransferStack
     internal static TransferStack Make(Loopd loopd, string name) => name switch
     {
         "identity" => new(loopd, allowDiscards: false),
+        "passthrough" => new(loopd, allowDiscards: false) { Arguments = ["--passthrough=on"] },
         "xor" => new(loopd, allowDiscards: false, Key(31)),
         "xor, xor" => new(loopd, allowDiscards: false, Key(31), Key(45)),
         "xor with discards" => new(loopd, allowDiscards: true, Key(31)),

@@ -34,6 +34,13 @@ public sealed class UserTests
             AsUser(home, "cmp", "-n", "40960", device, "/dev/zero").Succeeded();
             Assert.Equal((byte)'s', File.ReadAllBytes($"{home}/disk.img")[0]);
 
+            // What only root's daemon can have passed through is served all the same.
+            AsUser(home, "bash", "-c", $"head -c 1M /dev/urandom > '{home}/plain.img'").Succeeded();
+            string plain = AsUser(home, Loopd.ControlProgram, "-f", "--show", $"{home}/plain.img").Succeeded().Output.Trim();
+            AsUser(home, "cmp", plain, $"{home}/plain.img").Succeeded();
+            Assert.Contains("CAP_SYS_ADMIN", AsUser(home, Loopd.ControlProgram, "info", plain).Succeeded().Output, StringComparison.Ordinal);
+            AsUser(home, Loopd.ControlProgram, "-d", plain).Succeeded();
+
             // Without allow_other not even root looks in.
             Assert.Equal(Errno.EACCES, FileStatus.Of(device, out _));
             ShellResult refused = AsUser(home, Loopd.ControlProgram, "mount", $"{home}/disk.img", home);

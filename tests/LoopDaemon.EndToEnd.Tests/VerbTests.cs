@@ -83,7 +83,7 @@ public sealed class VerbTests : IClassFixture<SharedLoopd>
     [Fact]
     public void Our_columns_show_what_a_device_has_done()
     {
-        string device = _loopd.Bind(_image);
+        string device = _loopd.Bind("--passthrough=off", _image);
         using FileDescriptor file = FileDescriptor.Open(device, OpenFlags.ReadWrite | FileDescriptor.Direct);
         Assert.Equal(Errno.None, file.WriteAt(0, new byte[8192]));
         Assert.Equal(Errno.None, file.ReadAt(0, new byte[4096], out _));
@@ -176,7 +176,7 @@ public sealed class VerbTests : IClassFixture<SharedLoopd>
         using Process monitor = Monitor();
         AssertLine("- ready", monitor);
         string device = _loopd.Device(9);
-        _loopd.Control("-P", "loop9", _image).Succeeded();
+        _loopd.Control("-P", "--passthrough=off", "loop9", _image).Succeeded();
         AssertLine($"{device} added", monitor);
         AssertLine($"{device} bound {_image}, 1048576 bytes", monitor);
         using (FileDescriptor image = FileDescriptor.Open(_image, OpenFlags.ReadWrite))

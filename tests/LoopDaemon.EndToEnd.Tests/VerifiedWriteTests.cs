@@ -15,8 +15,11 @@ public sealed class VerifiedWriteTests
 
     [Theory]
     [InlineData("identity", "psync", SectorSizes)]
+    [InlineData("passthrough", "psync", SectorSizes)]
     [InlineData("identity", "psync", OddSizes)]
+    [InlineData("passthrough", "psync", OddSizes)]
     [InlineData("identity", "io_uring", SectorSizes)]
+    [InlineData("passthrough", "io_uring", SectorSizes)]
     [InlineData("xor", "psync", SectorSizes)]
     [InlineData("xor", "psync", OddSizes)]
     [InlineData("xor", "io_uring", OddSizes)]
@@ -25,8 +28,11 @@ public sealed class VerifiedWriteTests
 
     [Theory]
     [InlineData("identity", "psync")]
+    [InlineData("passthrough", "psync")]
     [InlineData("identity", "io_uring")]
+    [InlineData("passthrough", "io_uring")]
     [InlineData("identity", "libaio")]
+    [InlineData("passthrough", "libaio")]
     [InlineData("xor", "psync")]
     [InlineData("xor", "io_uring")]
     [InlineData("xor", "libaio")]

@@ -180,7 +180,7 @@ public sealed class LosetupUsageTests
     [InlineData("-D", "-p", "3")]
     [InlineData("-j", "disk.img", "-N")]
     public void Our_own_options_of_setup_are_for_setup_only(params string[] words) => Assert.Equal(
-        "the options --{encryption,key-file,pass-fd,keybits,phash,nohashpass,key-compat,verify-passphrase,allow-discards,sectors-from,autoclear,group,mode} "
+        "the options --{encryption,key-file,pass-fd,keybits,phash,nohashpass,key-compat,verify-passphrase,allow-discards,sectors-from,autoclear,group,mode,passthrough} "
         + "are allowed during loop device setup only", ComplaintOf(words));
 
     /// <summary>Options that losetup lacks leave the short forms of its own alone.</summary>

@@ -30,6 +30,9 @@ public sealed record ConfigureRequest
     /// <summary>Whether to read and write the backing file past the page cache; where that cannot be, a warning says so.</summary>
     public bool DirectIo { get; init; }
 
+    /// <summary>Whether the kernel may read and write the backing file itself; null leaves it to the daemon.</summary>
+    public PassthroughChoice? Passthrough { get; init; }
+
     /// <summary>The logical sector size in bytes, a power of two from 512 to 4096.</summary>
     public int SectorSize { get; init; } = 512;
 

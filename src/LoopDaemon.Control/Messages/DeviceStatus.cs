@@ -36,6 +36,9 @@ public sealed record DeviceStatus
     /// <summary>Whether the backing file is read and written past the page cache.</summary>
     public required bool DirectIo { get; init; }
 
+    /// <summary>Whether the kernel reads and writes the backing file itself.</summary>
+    public PassthroughStatus Passthrough { get; init; } = new(Active: false, BytesPastEnd: 0);
+
     /// <summary>The logical sector size in bytes.</summary>
     public int SectorSize { get; init; } = 512;
 

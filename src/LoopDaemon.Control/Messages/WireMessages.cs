@@ -7,7 +7,7 @@ namespace LoopDaemon.Control;
 
 internal sealed record ConfigureCall(
     int? Device, int BackingFile, long Offset, long SizeLimit, bool ReadOnly, bool Autoclear,
-    bool Partscan, bool DirectIo, int SectorSize, string Reference, uint? Group, int? Mode, bool NoOverlap,
+    bool Partscan, bool DirectIo, PassthroughChoice? Passthrough, int SectorSize, string Reference, uint? Group, int? Mode, bool NoOverlap,
     IReadOnlyList<TransferCall> Transfers, bool AllowDiscards, string SectorsFrom);
 
 internal sealed record TransferCall(string Name, IReadOnlyDictionary<string, string> Options, int? Key);

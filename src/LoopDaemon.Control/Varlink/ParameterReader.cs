@@ -106,10 +106,13 @@ internal sealed class ParameterReader
     }
 
     /// <summary>The place of a word among those allowed; 0 where there is none.</summary>
-    internal int Choice(string name, params ReadOnlySpan<string> words)
+    internal int Choice(string name, params ReadOnlySpan<string> words) => OptionalChoice(name, words) ?? 0;
+
+    /// <summary>The place of a word among those allowed; null where there is none.</summary>
+    internal int? OptionalChoice(string name, params ReadOnlySpan<string> words)
     {
         if (!TryTake(name, out JsonElement value))
-            return 0;
+            return null;
         int place = TryGetText(value, out string? word) ? words.IndexOf(word) : -1;
         return place >= 0 ? place : throw Invalid(name);
     }

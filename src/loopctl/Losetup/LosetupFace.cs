@@ -38,7 +38,8 @@ internal sealed partial class LosetupFace : Command
         _deviceFile = OptionGroup.Added("Setup: the device's file",
             new Option("--autoclear", "clear the device at its last close, as mount(8) has it", () => _autoclear = true),
             new Option("--group", "GROUP", "group of the device's file, a name or a number", value => _group = AccountNames.ParseGroup(value)),
-            new Option("--mode", "OCTAL", "permissions of the device's file (0600)", value => _mode = ParseMode(value)));
+            new Option("--mode", "OCTAL", "permissions of the device's file (0600)", value => _mode = ParseMode(value)),
+            _bind.PassthroughOption);
         OwnOptions =
         [
             new OptionGroup("Commands",

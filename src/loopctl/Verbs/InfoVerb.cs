@@ -60,6 +60,8 @@ internal sealed class InfoVerb : Verb
             + Line("size limit", device.SizeLimit == 0 ? "none" : Bytes(device.SizeLimit))
             + Line("sector size", Bytes(device.SectorSize))
             + Line("access", device.ReadOnly ? "read-only" : "read-write")
+            + Line("I/O", Path(device.Passthrough))
+            + (device.Passthrough.BytesPastEnd > 0 ? Line("", $"the backing file goes on for {Bytes(device.Passthrough.BytesPastEnd)} behind the end of the device") : "")
             + Line("direct I/O", device.DirectIo ? "on" : "off")
             + Line("autoclear", device.Autoclear ? "at the last close" : "no")
             + Pipeline(device)
@@ -74,6 +76,11 @@ internal sealed class InfoVerb : Verb
             + string.Concat(device.Partitions.Select(partition =>
                 Line("", $"{partition.Path}: {Bytes(partition.Size)} from {Bytes(partition.Offset)}{(partition.Openers > 0 ? $", open {Times(partition.Openers)}" : "")}")));
     }
+
+    private static string Path(PassthroughStatus passthrough) =>
+        passthrough.Active ? "by the kernel on the backing file itself (passthrough); reads and writes are not counted"
+        : passthrough.Obstacle is { } obstacle ? $"by the daemon: the device {obstacle}"
+        : "by the kernel on the backing file itself (passthrough), when it is opened next";
 
     private static string Pipeline(DeviceStatus device) => device.Transfers.Count == 0 ? Line("transfers", "none")
         : Line("transfers", $"device -> {string.Join(" -> ", device.Transfers)} -> file")
@@ -132,6 +139,10 @@ internal sealed class InfoVerb : Verb
         json.WriteNumber("log-sec", device.SectorSize);
         json.WriteBoolean("ro", device.ReadOnly);
         json.WriteBoolean("dio", device.DirectIo);
+        json.WriteBoolean("passthrough", device.Passthrough.Active);
+        if (device.Passthrough.Obstacle is { } obstacle)
+            json.WriteString("passthrough-obstacle", obstacle);
+        json.WriteNumber("bytes-past-end", device.Passthrough.BytesPastEnd);
         json.WriteBoolean("autoclear", device.Autoclear);
         json.WriteStartArray("transfers");
         foreach (string transfer in device.Transfers)

@@ -28,7 +28,8 @@ internal sealed class MountVerb : Verb
             new Option("-o --options", "OPTIONS", "options for mount", value => _options = value),
             _bind.ReadOnlyOption,
             _bind.OffsetOption,
-            _bind.SizeLimitOption),
+            _bind.SizeLimitOption,
+            _bind.PassthroughOption),
         _bind.Transfers.Group,
     ];
 
