@@ -37,7 +37,7 @@ public sealed class MonitorTests(SharedLoopd shared) : IClassFixture<SharedLoopd
     public void A_request_that_fails_is_told_with_its_errno_and_place()
     {
         string image = _loopd.MakeFile("disk.img", 1 << 20);
-        string device = _loopd.Bind(image);
+        string device = _loopd.Bind("--passthrough=off", image);
         using ControlClient listening = _loopd.Connect();
         using IEnumerator<DeviceEvent> events = listening.Monitor().GetEnumerator();
         Assert.True(events.MoveNext());
@@ -77,7 +77,7 @@ public sealed class MonitorTests(SharedLoopd shared) : IClassFixture<SharedLoopd
     [Fact]
     public void Statistics_count_what_was_read_and_written()
     {
-        string device = _loopd.Bind(_loopd.MakeFile("disk.img", 1 << 20));
+        string device = _loopd.Bind("--passthrough=off", _loopd.MakeFile("disk.img", 1 << 20));
         using (FileDescriptor file = FileDescriptor.Open(device, OpenFlags.ReadWrite | FileDescriptor.Direct))
         {
             Assert.Equal(Errno.None, file.WriteAt(0, new byte[8192]));
