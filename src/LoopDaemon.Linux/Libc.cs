@@ -86,6 +86,9 @@ internal static unsafe partial class Libc
     internal static partial int tcsetattr(int fd, int when, Termios* attributes);
 
     [LibraryImport(Library)]
+    internal static partial nint signal(int number, nint handler);
+
+    [LibraryImport(Library)]
     internal static partial uint geteuid();
 
     [LibraryImport(Library)]

@@ -8,13 +8,15 @@ using Microsoft.Extensions.Logging;
 
 namespace LoopDaemon.Daemon;
 
-/// <summary>The daemon's life: fence, mount, reader threads, control socket; and all of it back in reverse.</summary>
+/// <summary>The daemon's life: fence, mount, reader threads, control socket; and all of it back in reverse. It starts ahead of
+/// the host, which finds it started: whoever starts a daemon waits for its devices and its socket.</summary>
 internal sealed partial class LoopService(
-    LoopdOptions options, DeviceTable table, DeviceFileSystem fileSystem, KernelPassthrough passthrough, DeviceDirectory directory, IControlService control,
-    IHostApplicationLifetime lifetime, ILogger<LoopService> logger) : IHostedService, IDisposable
+    LoopdOptions options, DeviceTable table, DeviceFileSystem fileSystem, KernelPassthrough passthrough, DeviceDirectory directory,
+    IControlService control, EndRequest end, ILogger<LoopService> logger) : IHostedService, IDisposable
 {
     private static readonly TimeSpan InitTime = TimeSpan.FromSeconds(10);
 
+    private Task? _start;
     private ExclusiveLock? _lock;
     private MountPoint? _mountPoint;
     private FuseMount? _mount;
@@ -30,7 +32,9 @@ internal sealed partial class LoopService(
     /// <summary>How many clients are connected.</summary>
     internal int ControlConnections => _controlServer?.ConnectionCount ?? 0;
 
-    public async Task StartAsync(CancellationToken cancellationToken)
+    public Task StartAsync(CancellationToken cancellationToken) => _start ??= Start(cancellationToken);
+
+    private async Task Start(CancellationToken cancellationToken)
     {
         try
         {
@@ -215,7 +219,7 @@ internal sealed partial class LoopService(
             return;
         ExitCode = 1;
         LogTrouble(logger, $"{directory.Path} was unmounted from outside: ending");
-        lifetime.StopApplication();
+        end.Ask();
     }
 
     private void EndAtOnce(PosixSignalContext context)

@@ -1,16 +1,14 @@
 using System.CommandLine;
-using LoopDaemon.Control;
 using LoopDaemon.Daemon;
 using LoopDaemon.Devices;
 using LoopDaemon.Linux;
 using LoopDaemon.Transfers;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
-using Mono.Unix.Native;
 using Serilog;
 
 // A shell script's background jobs are born ignoring SIGINT, and .NET leaves it at that; here it always means a clean end.
-Stdlib.SetSignalAction(Signum.SIGINT, SignalAction.Default);
+Signals.RestoreInterrupt();
 return await Run(args);
 
 static async Task<int> Run(string[] args)
@@ -26,36 +24,35 @@ static async Task<int> Run(string[] args)
     {
         return Refuse(expected.Message);
     }
-    finally
-    {
-        await Log.CloseAndFlushAsync();
-    }
 }
 
 static async Task<int> Serve(LoopdOptions options)
 {
-    Log.Logger = Logging.Create(options.LogLevel);
+    using var end = new EndRequest();
+    using var loggers = new LateLoggers(options.LogLevel);
+    TransferRegistry registry = TransferRegistry.CreateDefault();
+    var table = new DeviceTable(options.MaxLoop, registry);
+    var directory = new DeviceDirectory();
+    var events = new EventFeed(table, directory);
+    var passthrough = new KernelPassthrough(loggers.For<KernelPassthrough>());
+    var control = new ControlService(table, registry, passthrough, options, directory, events, loggers.For<ControlService>());
+    using var service = new LoopService(
+        options, table, new DeviceFileSystem(table, passthrough), passthrough, directory, control, end, loggers.For<LoopService>());
+    await service.StartAsync(CancellationToken.None);
+
     HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
-    builder.Services.AddSerilog(Log.Logger);
+    builder.Services.AddSerilog(loggers.Serilog);
     builder.Services.AddSystemd();
     builder.Services.Configure<ConsoleLifetimeOptions>(lifetime => lifetime.SuppressStatusMessages = true);
     // Shutting down waits for the last open device, however long it takes.
     builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = Timeout.InfiniteTimeSpan);
-    builder.Services.AddSingleton(options);
-    builder.Services.AddSingleton(TransferRegistry.CreateDefault());
-    builder.Services.AddSingleton(services => new DeviceTable(options.MaxLoop, services.GetRequiredService<TransferRegistry>()));
-    builder.Services.AddSingleton<KernelPassthrough>();
-    builder.Services.AddSingleton<DeviceFileSystem>();
-    builder.Services.AddSingleton<DeviceDirectory>();
-    builder.Services.AddSingleton<EventFeed>();
-    builder.Services.AddSingleton<IControlService, ControlService>();
-    builder.Services.AddSingleton<LoopService>();
-    builder.Services.AddHostedService(services => services.GetRequiredService<LoopService>());
+    builder.Services.AddHostedService(_ => service);
     if (options.ExitWhenIdle)
-        builder.Services.AddHostedService<IdleExit>();
+        builder.Services.AddHostedService(host => new IdleExit(table, service, events, host.GetRequiredService<IHostApplicationLifetime>()));
     using IHost host = builder.Build();
-    LoopService service = host.Services.GetRequiredService<LoopService>();
+    IHostApplicationLifetime lifetime = host.Services.GetRequiredService<IHostApplicationLifetime>();
     await host.StartAsync();
+    using CancellationTokenRegistration ending = end.Asked.Register(lifetime.StopApplication);
     await host.WaitForShutdownAsync();
     return service.ExitCode;
 }

@@ -1,0 +1,15 @@
+namespace LoopDaemon.Linux;
+
+/// <summary>How this process takes signals (signal(7)), as far as <see cref="System.Runtime.InteropServices.PosixSignalRegistration"/>
+/// leaves it alone.</summary>
+public static class Signals
+{
+    /// <summary>Makes SIGINT what it is by default, where the process was born ignoring it: .NET would go on ignoring it,
+    /// registrations or not. To be called before anything registers for a signal or uses the console.</summary>
+    public static void RestoreInterrupt()
+    {
+        const int Interrupt = 2;
+        const nint Default = 0;
+        _ = Libc.signal(Interrupt, Default);
+    }
+}
