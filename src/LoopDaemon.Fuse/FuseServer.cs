@@ -1,4 +1,5 @@
 using LoopDaemon.Fuse.Engines;
+using LoopDaemon.Fuse.Wire;
 using LoopDaemon.Linux;
 
 namespace LoopDaemon.Fuse;
@@ -20,6 +21,31 @@ public sealed class FuseServer : IDisposable
         trouble ??= static _ => { };
         _engine = new ThreadEngine(connection, new FuseSession(connection, fileSystem, trouble), threads, trouble);
     }
+
+    private FuseServer(FuseEngine engine) => _engine = engine;
+
+    /// <summary>Makes a server over io_uring, with two rings and threads for each processor. It answers more small requests
+    /// than threads do when many are under way, and is not crash-safe: a request that was in a ring when this process died
+    /// is lost. Methods of the file system must not wait for another request: it may come to the same thread.</summary>
+    /// <param name="connection">The mount; it stays the caller's.</param>
+    /// <param name="fileSystem">What is mounted.</param>
+    /// <param name="trouble">Told, in one sentence, what is odd but not fatal.</param>
+    /// <exception cref="LinuxException">There is no memory for the buffers (18 MiB for each processor).</exception>
+    public static FuseServer OverIoUring(FuseConnection connection, FuseFileSystem fileSystem, Action<string>? trouble = null) =>
+        OverIoUring(connection, fileSystem, Processors.Possible.Count, Processors.Online, trouble);
+
+    internal static FuseServer OverIoUring(
+        FuseConnection connection, FuseFileSystem fileSystem, int processors, IReadOnlyList<int> online, Action<string>? trouble)
+    {
+        trouble ??= static _ => { };
+        var session = new FuseSession(connection, fileSystem, trouble) { EngineFlags = InitFlags.OverIoUring };
+        return new FuseServer(new UringEngine(connection, session, trouble, processors, online));
+    }
+
+    /// <summary>Finds out, before anything is mounted, whether <see cref="OverIoUring(FuseConnection, FuseFileSystem, Action{string})"/>
+    /// can be had.</summary>
+    /// <exception cref="LinuxException">It cannot: why, and what to do about it.</exception>
+    public static void RequireIoUring() => UringEngine.Require();
 
     /// <summary>As many threads as measured best: 2 to 4 on two cores; one serialises, eight lose.</summary>
     public static int DefaultThreads => Math.Max(2, Math.Min(4, 2 * Environment.ProcessorCount));
