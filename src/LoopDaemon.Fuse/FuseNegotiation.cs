@@ -35,11 +35,13 @@ public sealed record FuseNegotiation(uint Minor, ulong Flags, uint MaxWriteBytes
 
     /// <summary>Reads an INIT request and writes its answer.</summary>
     /// <param name="body">The request behind its header.</param>
+    /// <param name="also">Flags to ask for beyond the usual ones.</param>
     /// <param name="reply">The answer behind its header.</param>
     /// <param name="replyLength">Its length in bytes.</param>
     /// <param name="negotiation">The result; null where the kernel is to send INIT again with our major version.</param>
     /// <returns>EPROTO where the kernel's version is too old.</returns>
-    internal static Errno Answer(ReadOnlySpan<byte> body, Span<byte> reply, out int replyLength, out FuseNegotiation? negotiation)
+    internal static Errno Answer(
+        ReadOnlySpan<byte> body, InitFlags also, Span<byte> reply, out int replyLength, out FuseNegotiation? negotiation)
     {
         negotiation = null;
         replyLength = 0;
@@ -64,15 +66,15 @@ public sealed record FuseNegotiation(uint Minor, ulong Flags, uint MaxWriteBytes
         var offered = (InitFlags)asked.Flags;
         if (offered.HasFlag(InitFlags.InitExtended))
             offered |= (InitFlags)((ulong)asked.Flags2 << 32);
-        InitFlags agreed = offered & Wanted;
+        InitFlags agreed = offered & (Wanted | also);
         answer.Minor = Math.Min(asked.Minor, NewestMinor);
         answer.MaxReadAhead = asked.MaxReadAhead;
         answer.Flags = (uint)agreed;
         answer.Flags2 = (uint)((ulong)agreed >> 32);
         answer.MaxBackground = MaxBackground;
         answer.CongestionThreshold = MaxBackground / 4 * 3;
-        answer.MaxWrite = RequestSlots.MaxDataBytes;
-        answer.MaxPages = (ushort)(RequestSlots.MaxDataBytes / PageMemory.PageSize);
+        answer.MaxWrite = FuseSession.MaxDataBytes;
+        answer.MaxPages = (ushort)(FuseSession.MaxDataBytes / PageMemory.PageSize);
         answer.TimeGranularity = 1;
         // One level: the backing file of a passthrough file may not lie on a stacked file system itself.
         answer.MaxStackDepth = agreed.HasFlag(InitFlags.Passthrough) ? 1u : 0;

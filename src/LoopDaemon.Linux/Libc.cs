@@ -85,6 +85,22 @@ internal static unsafe partial class Libc
     [LibraryImport(Library, SetLastError = true)]
     internal static partial int tcsetattr(int fd, int when, Termios* attributes);
 
+    /// <summary>syscall(2), for what the C library has no function for.</summary>
+    [LibraryImport(Library, SetLastError = true)]
+    private static partial nint syscall(nint number, nint first, nint second, nint third, nint fourth, nint fifth, nint sixth);
+
+    internal static int io_uring_setup(uint entries, IoUring.Parameters* parameters)
+    {
+        const nint Setup = 425;
+        return (int)syscall(Setup, (nint)entries, (nint)parameters, 0, 0, 0, 0);
+    }
+
+    internal static int io_uring_enter(int fd, uint submit, uint complete, uint flags)
+    {
+        const nint Enter = 426;
+        return (int)syscall(Enter, fd, (nint)submit, (nint)complete, (nint)flags, 0, 0);
+    }
+
     [LibraryImport(Library)]
     internal static partial nint signal(int number, nint handler);
 

@@ -17,6 +17,9 @@ internal sealed class MemoryFileSystem(int size, int others = 0) : FuseFileSyste
 
     internal TimeSpan Validity { get; init; } = TimeSpan.FromHours(1);
 
+    /// <summary>With 0, the kernel forgets a node as soon as nobody uses it.</summary>
+    internal uint Links { get; init; } = 1;
+
     internal bool IsHidden { get; set; }
 
     internal Action<FilePosition, int>? OnRead { get; set; }
@@ -40,6 +43,8 @@ internal sealed class MemoryFileSystem(int size, int others = 0) : FuseFileSyste
         entry = new FuseEntry { NameValidity = Validity, Attributes = Describe(node) };
         return Errno.None;
     }
+
+    public override void Forget(ulong node, ulong lookups) => Note($"forget {node}");
 
     public override Errno GetAttributes(in FuseRequest request, ref NodeAttributes attributes)
     {
@@ -139,7 +144,7 @@ internal sealed class MemoryFileSystem(int size, int others = 0) : FuseFileSyste
         Permissions = node == RootNode ? 0b111_101_101u : 0b110_110_110u,
         SizeBytes = node == DataNode ? Content.Length : 0,
         AllocatedBytes = node == DataNode ? 8192 : 0,
-        Links = 1,
+        Links = Links,
         Uid = 12,
         Gid = 34,
         TimeNs = 1_500_000_000_123_456_789,

@@ -66,13 +66,13 @@ public sealed class NegotiationTests
     [InlineData(6, 45)]
     public void An_old_kernel_is_refused(uint major, uint minor)
     {
-        Assert.Equal(Errno.EPROTO, FuseNegotiation.Answer(Init(major, minor, AllFlags), new byte[64], out _, out _));
+        Assert.Equal(Errno.EPROTO, FuseNegotiation.Answer(Init(major, minor, AllFlags), default, new byte[64], out _, out _));
     }
 
     [Fact]
     public void A_truncated_request_is_refused()
     {
-        Assert.Equal(Errno.EPROTO, FuseNegotiation.Answer(new byte[15], new byte[64], out _, out _));
+        Assert.Equal(Errno.EPROTO, FuseNegotiation.Answer(new byte[15], default, new byte[64], out _, out _));
     }
 
     private static byte[] Init(uint major, uint minor, ulong flags)
@@ -86,7 +86,7 @@ public sealed class NegotiationTests
     private static InitOut Answer(byte[] body, out FuseNegotiation? negotiation)
     {
         byte[] reply = new byte[64];
-        Assert.Equal(Errno.None, FuseNegotiation.Answer(body, reply, out int length, out negotiation));
+        Assert.Equal(Errno.None, FuseNegotiation.Answer(body, default, reply, out int length, out negotiation));
         Assert.Equal(64, length);
         return MemoryMarshal.Read<InitOut>(reply);
     }

@@ -10,4 +10,18 @@ internal static class Requirements
         Assert.SkipUnless(Credentials.IsRoot, "needs root to mount");
         Assert.SkipUnless(File.Exists("/dev/fuse"), "needs /dev/fuse");
     }
+
+    /// <summary>FUSE over io_uring is switched on and allowed.</summary>
+    internal static void SkipUnlessIoUring()
+    {
+        SkipUnlessRootWithFuse();
+        try
+        {
+            FuseServer.RequireIoUring();
+        }
+        catch (LinuxException refused)
+        {
+            Assert.Skip($"needs FUSE over io_uring: {refused.Message}");
+        }
+    }
 }

@@ -16,4 +16,5 @@ internal enum InitFlags : ulong
     DirectIoAllowMmap = 1UL << 36,
     Passthrough = 1UL << 37,
     HasResend = 1UL << 39,
+    OverIoUring = 1UL << 41,
 }

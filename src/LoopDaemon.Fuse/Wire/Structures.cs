@@ -19,6 +19,15 @@ internal struct InHeader
     public uint Pid;
     public ushort ExtensionLength;
     private readonly ushort _padding;
+
+    /// <summary>Length of the operation's own structure, behind which a payload follows.</summary>
+    public readonly int ArgumentsSize => Opcode switch
+    {
+        Opcode.Write => TransferIn.Size,
+        Opcode.BatchForget => BatchForgetIn.Size,
+        // Of the others only a lookup's payload, the name, is of use here.
+        _ => 0,
+    };
 }
 
 /// <summary><c>fuse_out_header</c>: 16 bytes before each reply; with Unique 0 it is a notification and Error its code.</summary>
@@ -279,6 +288,8 @@ internal struct ForgetIn
 [StructLayout(LayoutKind.Sequential)]
 internal struct BatchForgetIn
 {
+    public const int Size = 8;
+
     public uint Count;
     private readonly uint _padding;
 }

@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 using LoopDaemon.Fuse.Wire;
 using LoopDaemon.Linux;
 
-namespace LoopDaemon.Fuse;
+namespace LoopDaemon.Fuse.Engines;
 
 /// <summary>How far the request in a slot has come. The order of the values is the order of events.</summary>
 internal enum SlotState : long
@@ -26,13 +26,10 @@ internal enum SlotState : long
 /// to spare.</summary>
 internal sealed class RequestSlots : IDisposable
 {
-    /// <summary>The most data in one request, in bytes.</summary>
-    internal const int MaxDataBytes = 1 << 20;
-
     private const int ControlBytes = 4096;
     private const int DataOffset = ControlBytes + 4096;
     private const int RequestOffset = DataOffset - InHeader.Size - TransferIn.Size;
-    private const int SlotBytes = DataOffset + MaxDataBytes + 4096;
+    private const int SlotBytes = DataOffset + FuseSession.MaxDataBytes + 4096;
 
     private readonly PageMemory _memory;
 
