@@ -148,16 +148,22 @@ internal sealed class Daemon
         }
     }
 
-    /// <summary>LOOPD, else beside loopctl, else where a build puts it, else on the PATH.</summary>
+    /// <summary>LOOPD, else where this loopctl was installed or built with it, else on the PATH, else where Debian has daemons
+    /// that a user's PATH leaves out.</summary>
     private static string FindLoopd()
     {
-        string configuration = Path.GetFileName(Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory));
+        // The folder of the program itself: behind a symbolic link /usr/bin/loopctl that is /usr/lib/loopd.
+        string here = AppContext.BaseDirectory;
+        string configuration = Path.GetFileName(Path.TrimEndingDirectorySeparator(here));
         string[] candidates =
         [
             Environment.GetEnvironmentVariable("LOOPD") ?? "",
-            Path.Combine(AppContext.BaseDirectory, "loopd"),
-            Path.GetFullPath(Path.Combine(AppContext.BaseDirectory, "..", "..", "loopd", configuration, "loopd")),
-            .. (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Select(directory => Path.Combine(directory, "loopd")),
+            Path.Combine(here, "loopd"),
+            // PREFIX/bin/loopctl and PREFIX/lib/loopd/loopd; artifacts/bin/loopctl/release and artifacts/bin/loopd/release.
+            Path.GetFullPath(Path.Combine(here, "..", "lib", "loopd", "loopd")),
+            Path.GetFullPath(Path.Combine(here, "..", "..", "loopd", configuration, "loopd")),
+            .. (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Append("/usr/local/sbin").Append("/usr/sbin")
+                .Select(directory => Path.Combine(directory, "loopd")),
         ];
         return Array.Find(candidates, File.Exists)
             ?? throw new CommandException($"no daemon answers on {RuntimeDirectory.DefaultSocket}, and there is no loopd to start: put it beside loopctl or on the PATH");
