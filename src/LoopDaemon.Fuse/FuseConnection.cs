@@ -5,8 +5,8 @@ using LoopDaemon.Linux;
 namespace LoopDaemon.Fuse;
 
 /// <summary>The kernel's end of a mount: an open <c>/dev/fuse</c>, the notifications that go to it and its ioctls.
-/// Notifications may be sent from any thread but a reader thread in the middle of a request: the kernel may wait for
-/// pages that only the reader threads can bring.</summary>
+/// Notifications may be sent from any thread but one of the server's in the middle of a request: the kernel may wait for
+/// pages that only these can bring.</summary>
 public sealed class FuseConnection : IDisposable
 {
     private const uint CloneIoctl = 0x8004E500;

@@ -5,7 +5,8 @@ namespace LoopDaemon.Fuse;
 /// <summary>A file system: override what it can do, the rest answers ENOSYS (which the kernel takes as "never ask again"
 /// where it has a default of its own).
 ///
-/// Every method is called on one of the server's reader threads, several at a time; a method that waits, waits alone.
+/// Every method is called on one of the server's threads, several at a time; a method that waits, waits alone (over
+/// io_uring, with the requests behind it in the same ring, so it must not wait for another request there).
 /// The answer is an <see cref="Errno"/>; an exception is answered as EIO. Spans are valid during the call only.
 /// Node ids and handles should follow from what they name: requests of a crashed daemon come to the next one.</summary>
 public abstract class FuseFileSystem

@@ -16,7 +16,7 @@ public sealed unsafe class IoUring : IDisposable
     private readonly nuint _ringsBytes;
     private readonly byte* _entries;
     private readonly uint _entryCount;
-    private readonly IoVector* _vectors;
+    private readonly Libc.IoVector* _vectors;
     private readonly uint* _submissionHead;
     private readonly uint* _submissionTail;
     private readonly uint* _completionHead;
@@ -32,7 +32,7 @@ public sealed unsafe class IoUring : IDisposable
         _ringsBytes = ringsBytes;
         _entries = entries;
         _entryCount = parameters.SubmissionEntries;
-        _vectors = (IoVector*)NativeMemory.AllocZeroed(_entryCount * 2, (nuint)sizeof(IoVector));
+        _vectors = (Libc.IoVector*)NativeMemory.AllocZeroed(_entryCount * 2, (nuint)sizeof(Libc.IoVector));
         _submissionHead = (uint*)(rings + parameters.Submission.Head);
         _submissionTail = (uint*)(rings + parameters.Submission.Tail);
         _completionHead = (uint*)(rings + parameters.Completion.Head);
@@ -98,13 +98,13 @@ public sealed unsafe class IoUring : IDisposable
     {
         const byte UringCommand = 46;
         ArgumentOutOfRangeException.ThrowIfGreaterThan(sizeof(T), MaxCommandBytes);
-        Entry* entry = Next(UringCommand, file, id, out IoVector* vectors);
+        Entry* entry = Next(UringCommand, file, id, out Libc.IoVector* vectors);
         entry->Offset = operation;
         Unsafe.Write((byte*)entry + CommandOffset, command);
         if (!first.IsEmpty)
         {
-            vectors[0] = new IoVector { Start = Unsafe.AsPointer(ref MemoryMarshal.GetReference(first)), Length = (nuint)first.Length };
-            vectors[1] = new IoVector { Start = Unsafe.AsPointer(ref MemoryMarshal.GetReference(second)), Length = (nuint)second.Length };
+            vectors[0] = new Libc.IoVector { Start = Unsafe.AsPointer(ref MemoryMarshal.GetReference(first)), Length = (nuint)first.Length };
+            vectors[1] = new Libc.IoVector { Start = Unsafe.AsPointer(ref MemoryMarshal.GetReference(second)), Length = (nuint)second.Length };
             entry->Address = (ulong)vectors;
             entry->Length = 2;
         }
@@ -171,7 +171,7 @@ public sealed unsafe class IoUring : IDisposable
         _file.Dispose();
     }
 
-    private Entry* Next(byte operation, FileDescriptor file, ulong id, out IoVector* vectors)
+    private Entry* Next(byte operation, FileDescriptor file, ulong id, out Libc.IoVector* vectors)
     {
         uint tail = *_submissionTail;
         if (tail - Volatile.Read(ref *_submissionHead) == _entryCount)
@@ -244,13 +244,5 @@ public sealed unsafe class IoUring : IDisposable
         public ulong Id;
         public int Result;
         public uint Flags;
-    }
-
-    /// <summary><c>struct iovec</c>.</summary>
-    [StructLayout(LayoutKind.Sequential)]
-    private struct IoVector
-    {
-        public void* Start;
-        public nuint Length;
     }
 }

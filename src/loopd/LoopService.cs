@@ -41,11 +41,13 @@ internal sealed partial class LoopService(
             string socket = Path.GetFullPath(options.Control);
             MakeDirectory(Path.GetDirectoryName(socket)!);
             _lock = ExclusiveLock.Take(socket + ".lock", $"the control socket {socket}");
+            if (options.Engine == Engine.Uring)
+                RequireIoUring();
             _mountPoint = MountPoint.Prepare(options.Mount, logger);
             bool allowOther = Credentials.IsRoot || FuseMount.UsersMayAllowOther();
             _mount = FuseMount.Mount(_mountPoint.Path, new FuseMountOptions("loopd", allowOther));
             directory.Locate(_mountPoint.Path, _mount.Device);
-            _server = new FuseServer(_mount.Connection, fileSystem, options.Threads, trouble => LogTrouble(logger, trouble));
+            _server = Serve(_mount.Connection);
             _server.Start();
             FuseNegotiation negotiation = await _server.Initialization.WaitAsync(InitTime, cancellationToken);
             LogNegotiation(logger, negotiation.Minor, negotiation.Flags, negotiation.MaxWriteBytes);
@@ -61,7 +63,7 @@ internal sealed partial class LoopService(
                 Log = (message, exception) => LogControl(logger, exception, message),
             });
             _ = _server.Completion.ContinueWith(_ => OnUnmounted(), TaskScheduler.Default);
-            LogReady(logger, table.MaxLoop, _mountPoint.Path, socket);
+            LogReady(logger, table.MaxLoop, _mountPoint.Path, socket, options.Engine == Engine.Uring ? "uring" : "threads");
         }
         catch (Exception failure)
         {
@@ -128,6 +130,19 @@ internal sealed partial class LoopService(
         }
     }
 
+    /// <exception cref="LinuxException">FUSE over io_uring cannot be had here.</exception>
+    private static void RequireIoUring()
+    {
+        try
+        {
+            FuseServer.RequireIoUring();
+        }
+        catch (LinuxException refused)
+        {
+            throw LinuxException.WithMessage(refused.Errno, $"--engine uring: {refused.Message}; --engine threads works without");
+        }
+    }
+
     private static void MakeDirectory(string directory)
     {
         const UnixFileMode Mode = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute
@@ -141,6 +156,10 @@ internal sealed partial class LoopService(
             throw LinuxException.WithMessage(Errno.EACCES, $"cannot make the directory {directory}: {refused.Message}");
         }
     }
+
+    private FuseServer Serve(FuseConnection connection) => options.Engine == Engine.Uring
+        ? FuseServer.OverIoUring(connection, fileSystem, trouble => LogTrouble(logger, trouble))
+        : new FuseServer(connection, fileSystem, options.Threads, trouble => LogTrouble(logger, trouble));
 
     private void OnChanged(DeviceChanged changed)
     {
@@ -242,8 +261,8 @@ internal sealed partial class LoopService(
         }
     }
 
-    [LoggerMessage(LogLevel.Information, "ready: {Devices} devices on {MountPoint}, control socket {Socket}")]
-    private static partial void LogReady(ILogger logger, int devices, string mountPoint, string socket);
+    [LoggerMessage(LogLevel.Information, "ready: {Devices} devices on {MountPoint}, control socket {Socket}, engine {Engine}")]
+    private static partial void LogReady(ILogger logger, int devices, string mountPoint, string socket, string engine);
 
     [LoggerMessage(LogLevel.Debug, "FUSE 7.{Minor}, flags {Flags:x}, writes up to {MaxWriteBytes} bytes")]
     private static partial void LogNegotiation(ILogger logger, uint minor, ulong flags, uint maxWriteBytes);

@@ -7,18 +7,29 @@ using Serilog.Events;
 
 namespace LoopDaemon.Daemon;
 
+/// <summary>How requests come from the kernel.</summary>
+internal enum Engine
+{
+    /// <summary>Threads that block on <c>/dev/fuse</c>.</summary>
+    Threads,
+    /// <summary>FUSE over io_uring.</summary>
+    Uring,
+}
+
 /// <summary>What the daemon was told on its command line, or else in LOOPD_* environment variables.</summary>
 /// <param name="MaxLoop">How many devices always exist.</param>
 /// <param name="Mount">Where they are mounted.</param>
 /// <param name="Control">The control socket's path.</param>
 /// <param name="ControlMode">The control socket's permission bits.</param>
-/// <param name="Threads">How many requests are served at a time.</param>
+/// <param name="Engine">How requests come from the kernel.</param>
+/// <param name="Threads">How many requests the threads engine serves at a time.</param>
 /// <param name="Passthrough">Whether the kernel reads and writes backing files itself, for devices bound without a choice of
 /// their own.</param>
 /// <param name="LogLevel">What is logged.</param>
 /// <param name="ExitWhenIdle">End with the last device.</param>
 internal sealed record LoopdOptions(
-    int MaxLoop, string Mount, string Control, UnixFileMode ControlMode, int Threads, Passthrough Passthrough, LogEventLevel LogLevel, bool ExitWhenIdle)
+    int MaxLoop, string Mount, string Control, UnixFileMode ControlMode, Engine Engine, int Threads, Passthrough Passthrough,
+    LogEventLevel LogLevel, bool ExitWhenIdle)
 {
     private const string OwnerOnly = "0600";
 
@@ -30,8 +41,11 @@ internal sealed record LoopdOptions(
         var control = new Setting<string>("--control", "SOCKET", RuntimeDirectory.DefaultSocket, "The control socket", text => text);
         var controlMode = new Setting<UnixFileMode>("--control-mode", "MODE", OwnerOnly,
             "The control socket's permissions: who may connect; a user sees and clears what he bound, root all", Mode);
+        var engine = new Setting<Engine>("--engine", "ENGINE", "threads",
+            "How requests come from the kernel: threads, or uring, which answers more small requests but loses those under way when loopd is killed",
+            EngineOf);
         var threads = new Setting<int>("--threads", "N", FuseServer.DefaultThreads.ToString(CultureInfo.InvariantCulture),
-            "How many requests are served at a time", text => Number(text, 1, 64));
+            "How many requests the threads engine serves at a time", text => Number(text, 1, 64));
         var passthrough = new Setting<Passthrough>("--passthrough", "auto|on|off", "auto",
             "Whether the kernel reads and writes a backing file itself where a device is just that file (Linux 6.9, root); a bind may say otherwise", Choice);
         var logLevel = new Setting<LogEventLevel>("--log-level", "LEVEL", "information",
@@ -44,13 +58,28 @@ internal sealed record LoopdOptions(
             "Loop devices in user space: shows numbered block files on a FUSE mount, each bound to a backing file through a pipeline of transfers. "
             + "Each option with a value can be given as an environment variable instead, such as LOOPD_MAX_LOOP.")
         {
-            maxLoop.Option, mount.Option, control.Option, controlMode.Option, threads.Option, passthrough.Option, logLevel.Option, exitWhenIdle,
+            maxLoop.Option, mount.Option, control.Option, controlMode.Option, engine.Option, threads.Option, passthrough.Option,
+            logLevel.Option, exitWhenIdle,
         };
-        command.SetAction((parsed, _) => run(new LoopdOptions(
-            maxLoop.Of(parsed), mount.Of(parsed), control.Of(parsed), controlMode.Of(parsed), threads.Of(parsed),
-            passthrough.Of(parsed), logLevel.Of(parsed), parsed.GetValue(exitWhenIdle))));
+        command.SetAction((parsed, _) =>
+        {
+            var options = new LoopdOptions(
+                maxLoop.Of(parsed), mount.Of(parsed), control.Of(parsed), controlMode.Of(parsed), engine.Of(parsed),
+                threads.Of(parsed), passthrough.Of(parsed), logLevel.Of(parsed), parsed.GetValue(exitWhenIdle));
+            // In the environment it may be meant for another daemon; here it would be a misunderstanding.
+            return options.Engine == Engine.Uring && parsed.GetValue(threads.Option) is not null
+                ? throw new FormatException("--threads is for --engine threads: uring has two for each processor")
+                : run(options);
+        });
         return command;
     }
+
+    private static Engine EngineOf(string text) => text switch
+    {
+        "threads" => Engine.Threads,
+        "uring" => Engine.Uring,
+        _ => throw new FormatException("must be threads or uring"),
+    };
 
     private static int Number(string text, int least, int most) =>
         int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int number) && number >= least && number <= most

@@ -3,11 +3,11 @@ namespace LoopDaemon.Fuse.Tests;
 /// <summary>Adds up what threads allocate between their first and their last call.</summary>
 internal sealed class AllocationMeter
 {
+    [ThreadStatic]
+    private static int _place;
+
     private readonly Count[] _counts = new Count[64];
     private int _threads;
-
-    [ThreadStatic]
-    private static int t_place;
 
     /// <summary>How many calls there were.</summary>
     internal int Requests => _counts.Sum(count => count.Calls);
@@ -17,9 +17,9 @@ internal sealed class AllocationMeter
 
     internal void Measure()
     {
-        if (t_place == 0)
-            t_place = Interlocked.Increment(ref _threads);
-        ref Count count = ref _counts[t_place];
+        if (_place == 0)
+            _place = Interlocked.Increment(ref _threads);
+        ref Count count = ref _counts[_place];
         count.Last = GC.GetAllocatedBytesForCurrentThread();
         if (count.Calls++ == 0)
             count.First = count.Last;

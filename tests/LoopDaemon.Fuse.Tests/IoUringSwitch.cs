@@ -11,21 +11,22 @@ public sealed class IoUringSwitch : ICollectionFixture<IoUringSwitch>, IDisposab
 
     private const string Parameter = "/sys/module/fuse/parameters/enable_uring";
 
-    private readonly string? _former;
+    private readonly string? _former = MayTurn ? File.ReadAllText(Parameter) : null;
 
-    public IoUringSwitch()
+    private static bool MayTurn => Credentials.IsRoot && File.Exists(Parameter);
+
+    /// <summary>Before each test, since others on this machine may turn it too.</summary>
+    internal static void TurnOn()
     {
-        if (!Credentials.IsRoot || !File.Exists(Parameter))
-            return;
-        _former = File.ReadAllText(Parameter);
-        Set("Y");
+        if (MayTurn)
+            File.WriteAllText(Parameter, "Y");
     }
 
-    internal static void Set(string value) => File.WriteAllText(Parameter, value);
+    internal static void TurnOff() => File.WriteAllText(Parameter, "N");
 
     public void Dispose()
     {
         if (_former is not null)
-            Set(_former);
+            File.WriteAllText(Parameter, _former);
     }
 }

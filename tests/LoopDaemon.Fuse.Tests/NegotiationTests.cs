@@ -21,6 +21,15 @@ public sealed class NegotiationTests
         Assert.Equal(negotiation.Flags, answer.Flags | (ulong)answer.Flags2 << 32);
     }
 
+    [Theory]
+    [InlineData(AllFlags, true)]
+    [InlineData(AllFlags & ~(1UL << 41), false)]
+    public void FUSE_over_io_uring_is_agreed_on_where_it_is_asked_for_and_offered(ulong offered, bool agreed)
+    {
+        FuseNegotiation.Answer(Init(7, 45, offered), InitFlags.OverIoUring, new byte[64], out _, out FuseNegotiation? negotiation);
+        Assert.Equal(agreed, (negotiation!.Flags & 1UL << 41) != 0);
+    }
+
     [Fact]
     public void A_newer_minor_is_answered_with_ours()
     {

@@ -98,7 +98,7 @@ public sealed class UringEngineTests
     public void Where_the_kernel_has_it_switched_off_it_says_how_to_switch_it_on()
     {
         Requirements.SkipUnlessIoUring();
-        IoUringSwitch.Set("N");
+        IoUringSwitch.TurnOff();
         try
         {
             LinuxException refused = Assert.Throws<LinuxException>(FuseServer.RequireIoUring);
@@ -110,7 +110,7 @@ public sealed class UringEngineTests
         }
         finally
         {
-            IoUringSwitch.Set("Y");
+            IoUringSwitch.TurnOn();
         }
     }
 

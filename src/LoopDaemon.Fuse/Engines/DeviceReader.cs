@@ -52,7 +52,8 @@ internal sealed class DeviceReader : IDisposable
             case Errno.EINTR or Errno.EAGAIN or Errno.ENOENT:
                 // ENOENT: the request was interrupted before it could be read.
                 return true;
-            case Errno.ENODEV:
+            case Errno.ENODEV or Errno.ECONNABORTED:
+                // ECONNABORTED: the mount went while the request was on its way.
                 return false;
             default:
                 _engine.Trouble($"reading from /dev/fuse failed: {error.Describe()}");
