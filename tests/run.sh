@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
 export PATH=$PATH:/usr/sbin:/sbin
 
-packages=(fuse3 fio e2fsprogs xfsprogs btrfs-progs squashfs-tools xorriso genisoimage strace attr gcc libc6-dev shellcheck
+packages=(fuse3 fio e2fsprogs xfsprogs btrfs-progs squashfs-tools xorriso genisoimage strace attr gcc libc6-dev zlib1g-dev shellcheck
     fdisk gdisk parted dosfstools exfatprogs ntfs-3g openssl aespipe bsdutils mandoc zsh fish)
 # A kernel built without it cannot judge our reading of partition tables; another, run as a program, can.
 if zgrep -qs '^# CONFIG_EFI_PARTITION is not set' /proc/config.gz; then
@@ -84,7 +84,7 @@ else
     done
     count "dotnet format" dotnet format LoopDaemon.sln --verify-no-changes --no-restore
     if command -v shellcheck > /dev/null; then
-        count "shellcheck" shellcheck .ci/run tests/run.sh tests/bench/smoke.sh
+        count "shellcheck" shellcheck .ci/run src/packaging/build.sh tests/run.sh tests/bench/smoke.sh tests/bench/startup.sh
     fi
 fi
 for project in "${projects[@]}"; do

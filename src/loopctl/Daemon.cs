@@ -8,7 +8,7 @@ namespace LoopDaemon.CommandLine;
 internal sealed class Daemon
 {
     private static readonly TimeSpan StartTime = TimeSpan.FromSeconds(20);
-    private static readonly TimeSpan Step = TimeSpan.FromMilliseconds(20);
+    private static readonly TimeSpan Step = TimeSpan.FromMilliseconds(5);
 
     private readonly string _socket;
     private readonly bool _isDefault;
