@@ -18,11 +18,13 @@ internal static class Figures
 
     internal static string Of(Statistics? statistics) => Of(statistics?.Median);
 
-    internal static string Percent(double part) => Write(part * 100, "0") + " %";
+    /// <summary>A median and its spread: <c>5363 4 %</c>.</summary>
+    internal static string WithSpread(Statistics? statistics) =>
+        statistics is null ? None : Of(statistics) + Spread(statistics);
 
     /// <summary>A median, its ratio to the baseline and its spread: <c>5363 (1.02) 4 %</c>.</summary>
     internal static string WithRatio(Statistics? statistics, double? ratio) =>
-        statistics is null ? None : $"{Of(statistics)} ({Of(ratio)}) {Percent(statistics.Spread)}";
+        statistics is null ? None : $"{Of(statistics)} ({Of(ratio)}){Spread(statistics)}";
 
     internal static string Bytes(long bytes) => bytes switch
     {
@@ -30,6 +32,9 @@ internal static class Figures
         >= 1 << 30 => $"{Of((double)bytes / (1 << 30))} GiB",
         _ => $"{Of((double)bytes / (1 << 20))} MiB",
     };
+
+    private static string Spread(Statistics statistics) =>
+        statistics.Spread is { } spread ? $" {Write(spread * 100, "0")} %" : "";
 
     private static string Write(double value, string format) => value.ToString(format, CultureInfo.InvariantCulture);
 }

@@ -39,10 +39,7 @@ internal sealed class ResultDocument
         Paragraph($"Written by `{run.Command}` on {run.Started.ToString("yyyy-MM-dd HH:mm", CultureInfo.InvariantCulture)} UTC, in "
             + $"{run.Duration.TotalMinutes.ToString("0", CultureInfo.InvariantCulture)} minutes; the next run overwrites it. "
             + $"What was tried, and where the time goes: [{ResultsFolder.Notes}]({ResultsFolder.Notes}). Raw data: [{ResultsFolder.RawData}]({ResultsFolder.RawData}).");
-        var machine = new MarkdownTable("machine", "");
-        foreach (MachineProperty property in run.Machine)
-            machine.Add(property.Name, property.Value);
-        Table(machine);
+        List([.. run.Machine.Select(property => $"{property.Name}: {property.Value}")]);
     }
 
     private void WriteGoals(PlaceDescription place, ThroughputTable table)
@@ -164,8 +161,7 @@ internal sealed class ResultDocument
             foreach (var group in _results.Flat.GroupBy(sample => (sample.Configuration, sample.Job)))
             {
                 table.Add([$"{Title(group.Key.Configuration)}, {Job(group.Key.Job).Title}", .. FlatPhase.Variants.Select(variant =>
-                    Statistics.Of(group.Where(sample => sample.Variant == variant).Select(sample => sample.OperationsPerSecond / 1000)) is { } figure
-                        ? $"{Figures.Of(figure)} {Figures.Percent(figure.Spread)}" : Figures.None)]);
+                    Figures.WithSpread(Statistics.Of(group.Where(sample => sample.Variant == variant).Select(sample => sample.OperationsPerSecond / 1000))))]);
             }
             Table(table);
         }
@@ -181,10 +177,8 @@ internal sealed class ResultDocument
         Paragraph("## Skipped");
         if (_results.Omissions.Count == 0)
             Paragraph("Nothing.");
-        foreach (Omission omission in _results.Omissions)
-            _text.Append(CultureInfo.InvariantCulture, $"- {omission.What}: {omission.Reason}\n");
-        if (_results.Omissions.Count > 0)
-            _text.Append('\n');
+        else
+            List([.. _results.Omissions.Select(omission => $"{omission.What}: {omission.Reason}")]);
     }
 
     private void WriteMethod()
@@ -231,6 +225,8 @@ internal sealed class ResultDocument
     private static ThroughputJob Job(string id) => ThroughputJob.All.First(job => job.Id == id);
 
     private void Paragraph(string text) => _text.Append(text).Append("\n\n");
+
+    private void List(IEnumerable<string> items) => Paragraph(string.Join('\n', items.Select(item => "- " + item)));
 
     private void Table(MarkdownTable table) => _text.Append(table).Append('\n');
 }

@@ -8,7 +8,6 @@ namespace LoopDaemon.Benchmark.Jobs;
 internal sealed class FileSystemPhase(
     BenchmarkOptions options, Installation installation, BenchmarkResults results, Progress progress, CancellationToken cancellation)
 {
-    private readonly Dictionary<string, string> _broken = [];
     private ulong? _digest;
 
     internal void Run(Place place, Workspace workspace, FileTree tree, IReadOnlyList<Configuration> configurations)
@@ -17,7 +16,7 @@ internal sealed class FileSystemPhase(
         Image.Make(image, ImageBytes(options.TreeBytes), cancellation);
         for (int round = 0; round < options.Rounds; round++)
         {
-            foreach (Configuration configuration in configurations.Where(configuration => !_broken.ContainsKey(configuration.Id)))
+            foreach (Configuration configuration in configurations)
                 TryMeasure(image, place, workspace, tree, round, Target.Mountable(configuration));
         }
         File.Delete(image);
@@ -44,7 +43,6 @@ internal sealed class FileSystemPhase(
         }
         catch (MeasurementException e)
         {
-            _broken.Add(target.Configuration.Id, e.Message);
             results.Omissions.Add(new Omission(what, e.Message));
             progress.Say($"{what}: {e.Message}");
         }

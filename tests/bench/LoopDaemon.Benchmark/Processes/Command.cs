@@ -38,7 +38,7 @@ internal static class Command
             throw new MeasurementException($"{name}: not finished after {timeout.TotalSeconds:0} s");
         }
         return process.ExitCode == 0 ? output.Result
-            : throw new MeasurementException($"{name}: exit code {process.ExitCode}: {LastLine(error.Result, output.Result)}");
+            : throw new MeasurementException($"{name}: exit code {process.ExitCode}: {LastWords(error.Result, output.Result)}");
     }
 
     internal static string Run(string program, string[] arguments, CancellationToken cancellation) =>
@@ -61,7 +61,9 @@ internal static class Command
         }
     }
 
-    private static string LastLine(params string[] texts) =>
-        texts.SelectMany(text => text.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).TakeLast(1))
-            .FirstOrDefault("it said nothing");
+    private static string LastWords(string error, string output)
+    {
+        string[] lines = (string.IsNullOrWhiteSpace(error) ? output : error).Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+        return lines.Length == 0 ? "it said nothing" : string.Join(" / ", lines.TakeLast(3));
+    }
 }
