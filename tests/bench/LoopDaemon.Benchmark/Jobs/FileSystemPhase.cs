@@ -31,7 +31,7 @@ internal sealed class FileSystemPhase(
         try
         {
             using Exposure exposure = target.Configuration.Expose(image, place.HasDisk, workspace, installation, cancellation);
-            (FileSystemTimes times, Cost cost) = target.Use(exposure, path =>
+            (FileSystemTimes times, Cost cost) = target.Use(exposure, target.Configuration.MountsDirectly, path =>
                 Cost.Of(exposure.Processes, () => FileSystemJob.Run(path, tree, workspace, cancellation)), cancellation);
             // What was read is what was written, as far as all agree on it.
             _digest ??= times.Digest;

@@ -10,7 +10,7 @@ internal static class Command
 
     /// <summary>Runs a program that must succeed.</summary>
     /// <returns>What it wrote to its standard output.</returns>
-    /// <exception cref="MeasurementException">It failed, or did not end in time.</exception>
+    /// <exception cref="MeasurementException">It failed, or did not end in time; the message has its last words.</exception>
     /// <exception cref="OperationCanceledException">The run was cancelled; the program was killed.</exception>
     internal static string Run(string program, string[] arguments, TimeSpan timeout, CancellationToken cancellation)
     {

@@ -17,6 +17,9 @@ internal abstract class Configuration(string id, string title)
     /// <summary>Whether it shows a file on a FUSE mount, on which a kernel loop device can be put.</summary>
     internal virtual bool IsFuse => true;
 
+    /// <summary>Whether a file system on it is right when the kernel loop device in between has direct I/O on.</summary>
+    internal virtual bool MountsDirectly => true;
+
     /// <summary>Why it cannot run here, or null.</summary>
     internal abstract string? Obstacle(Installation installation);
 

@@ -47,7 +47,8 @@ internal sealed class LoopdConfiguration(string id, string title, string engine,
     /// <summary>The options of loopctl that bind a device of this kind.</summary>
     internal IEnumerable<string> BindOptions(bool direct, string key)
     {
-        string[] binding = direct ? ["-f", "--show", "--direct-io=on"] : ["-f", "--show"];
+        // With passthrough it is for whoever opens the device to choose: his O_DIRECT reaches the image.
+        string[] binding = direct && !passthrough ? ["-f", "--show", "--direct-io=on"] : ["-f", "--show"];
         return binding.Concat(Enumerable.Repeat((string[])["-e", $"xor:key-file={key}"], stages).SelectMany(option => option));
     }
 

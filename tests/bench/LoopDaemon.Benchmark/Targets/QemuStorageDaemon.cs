@@ -11,6 +11,10 @@ internal sealed class QemuStorageDaemon() : Configuration("qemu", Program)
 
     internal override bool IsPeer => true;
 
+    /// <summary>Of version 7.2, under a kernel loop device with direct I/O on, e2fsck finds what mkfs.ext4 has just made
+    /// broken nearly every time, and never with direct I/O off.</summary>
+    internal override bool MountsDirectly => false;
+
     internal override string? Obstacle(Installation installation) => Installation.Missing(Program, "qemu-system-common");
 
     internal override string Describe(Installation installation, bool direct) =>
@@ -25,10 +29,11 @@ internal sealed class QemuStorageDaemon() : Configuration("qemu", Program)
             CommandLine(Escape(image), Escape(file), direct), file, () => MountTable.At(file) is not null, cancellation));
     }
 
+    /// <summary>Without discard=unmap it says that it has zeroed a range, and has not.</summary>
     private static string[] CommandLine(string image, string file, bool direct) =>
     [
         Program,
-        "--blockdev", $"driver=file,node-name=image,filename={image}{(direct ? ",cache.direct=on,aio=native" : "")}",
+        "--blockdev", $"driver=file,node-name=image,filename={image},discard=unmap{(direct ? ",cache.direct=on,aio=native" : "")}",
         "--export", $"type=fuse,id=disk,node-name=image,mountpoint={file},writable=on,growable=off,allow-other=off",
     ];
 
