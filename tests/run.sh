@@ -84,7 +84,7 @@ else
     done
     count "dotnet format" dotnet format LoopDaemon.sln --verify-no-changes --no-restore
     if command -v shellcheck > /dev/null; then
-        count "shellcheck" shellcheck .ci/run src/packaging/build.sh tests/run.sh tests/bench/smoke.sh tests/bench/startup.sh
+        count "shellcheck" shellcheck .ci/run src/packaging/build.sh tests/run.sh tests/bench/run.sh tests/bench/startup.sh
     fi
 fi
 for project in "${projects[@]}"; do
@@ -93,7 +93,8 @@ done
 
 if [ $# = 0 ] && [ "$(id -u)" = 0 ] && [ -e /dev/fuse ] && [ -e /dev/loop-control ] && command -v fio > /dev/null; then
     echo "== throughput, for the eye only"
-    timeout 300 tests/bench/smoke.sh 1 2 || echo "the benchmark did not run"
+    timeout 300 tests/bench/run.sh --rounds 1 --seconds 1 --places memory --parts throughput --configurations xor-threads \
+        --jobs 'seq*,rand*' --results artifacts/bench || echo "the benchmark did not run"
 fi
 
 echo "$passed passed, $failed failed, $skipped skipped"

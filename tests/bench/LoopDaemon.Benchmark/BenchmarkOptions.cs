@@ -39,7 +39,7 @@ internal sealed record BenchmarkOptions(
     /// <summary>The command line; what it gives goes to <paramref name="run"/>, whose result is the exit code.</summary>
     internal static RootCommand Command(Func<BenchmarkOptions, int> run)
     {
-        var quick = new Option<bool>("--quick") { Description = "One round of 1 s in memory with a tree of 64M, into artifacts/bench: about 5 minutes" };
+        var quick = new Option<bool>("--quick") { Description = "One round of 1 s in memory with a tree of 64M, into artifacts/bench: about 6 minutes" };
         var rounds = new Option<int?>("--rounds") { HelpName = "N", Description = "How many rounds (default: 3)" };
         var seconds = new Option<double?>("--seconds") { HelpName = "S", Description = "How long a timed fio job runs (default: 2)" };
         var image = new Option<string>("--image-size") { HelpName = "SIZE", Description = "The size of an image", DefaultValueFactory = _ => "512M" };

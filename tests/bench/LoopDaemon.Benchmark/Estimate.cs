@@ -11,8 +11,8 @@ internal sealed class Estimate(BenchmarkOptions options, IReadOnlyCollection<Con
 
     // Seen on a machine of two cores: what fio, losetup and the accounting take beside a timed job, and how fast a slow
     // target passes over an image, through a cache.
-    private static readonly TimeSpan Around = TimeSpan.FromSeconds(0.9);
-    private const double CachedBytesPerSecond = 700 << 20;
+    private static readonly TimeSpan Around = TimeSpan.FromSeconds(0.4);
+    private const double CachedBytesPerSecond = 900 << 20;
     private const double UnpackedBytesPerSecond = 60 << 20;
     private const double FilledBytesPerSecond = 500 << 20;
 
@@ -36,7 +36,7 @@ internal sealed class Estimate(BenchmarkOptions options, IReadOnlyCollection<Con
     }
 
     private TimeSpan FileSystem => options.Parts.Contains(BenchmarkOptions.Files)
-        ? options.Rounds * configurations.Count * TimeSpan.FromSeconds(4 + (options.TreeBytes / UnpackedBytesPerSecond)) : TimeSpan.Zero;
+        ? options.Rounds * configurations.Count * TimeSpan.FromSeconds(3 + (options.TreeBytes / UnpackedBytesPerSecond)) : TimeSpan.Zero;
 
     private TimeSpan Flat => options.Parts.Contains(BenchmarkOptions.Flat)
         ? options.Rounds * configurations.Count(configuration => FlatConfigurations.Contains(configuration.Id)) * FlatPhase.Variants.Length * FlatPhase.Jobs.Length * Timed

@@ -34,9 +34,11 @@ int Run(BenchmarkOptions options)
     try
     {
         string raw = Path.Combine(options.ResultsFolder, ResultsFolder.RawData);
-        BenchmarkResults results = options.RenderOnly ? BenchmarkResults.Load(raw) : new Benchmark(options, string.Join(' ', args), cancellation.Token).Run();
+        BenchmarkResults results = options.RenderOnly ? BenchmarkResults.Load(raw) : new BenchmarkRun(options, string.Join(' ', args), cancellation.Token).Run();
         ResultsFolder.Write(options.ResultsFolder, results);
-        Console.WriteLine($"written: {Path.Combine(options.ResultsFolder, ResultsFolder.Document)}");
+        foreach (string line in Summary.Of(results))
+            Console.WriteLine(line);
+        Console.WriteLine($"\nwritten: {Path.Combine(options.ResultsFolder, ResultsFolder.Document)}");
         return 0;
     }
     catch (OperationCanceledException)

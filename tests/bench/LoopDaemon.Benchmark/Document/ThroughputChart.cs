@@ -19,7 +19,7 @@ internal sealed class ThroughputChart
     private const double Least = 1.0 / 32, Greatest = 32;
     private const int Width = 960, HeightOfGroup = 78, HeightAround = 190;
 
-    /// <summary>Okabe and Ito's, which the colour-blind can tell apart; in order of lightness, for print without colours.</summary>
+    /// <summary>Okabe and Ito's, which the colour-blind can tell apart.</summary>
     private static readonly string[] Colours = ["#0072B2", "#D55E00", "#009E73", "#E69F00", "#56B4E9"];
 
     private readonly ThroughputTable _table;
@@ -45,7 +45,7 @@ internal sealed class ThroughputChart
     {
         var table = new ThroughputTable(results, place.Id);
         Target[] targets = [.. table.Targets(loopOnTop).Where(target => target.Configuration != Configurations.Baseline)];
-        if (!targets.Any(target => target.Configuration.IsFuse) || !table.Jobs.Any(job => job.Kind == JobKind.Timed))
+        if (!targets.Any(target => target.Configuration.IsFuse && table.Jobs.Any(job => job.Kind == JobKind.Timed && table.RatioToBaseline(target.Id, job) is not null)))
             return null;
         return new ThroughputChart(
             $"throughput-{place.Id}-{(loopOnTop ? "loop" : "exposed")}.svg",
@@ -76,7 +76,7 @@ internal sealed class ThroughputChart
             Maximum = UpperEnd(),
             MajorGridlineStyle = LineStyle.Solid,
             MajorGridlineColor = OxyColors.LightGray,
-            LabelFormatter = ratio => ratio >= 1 ? FormattableString.Invariant($"{ratio:0} x") : FormattableString.Invariant($"1/{1 / ratio:0} x"),
+            LabelFormatter = ratio => FormattableString.Invariant($"{ratio:0.###} x"),
             Title = "ratio (logarithmic): to the right of 1 is faster than the kernel's loop device",
             TitleFontSize = 12,
         });
@@ -119,9 +119,10 @@ internal sealed class ThroughputChart
     private IEnumerable<double> Ratios() =>
         _targets.SelectMany(target => _table.Jobs.Where(job => job.Kind == JobKind.Timed).Select(job => _table.RatioToBaseline(target.Id, job))).OfType<double>();
 
-    private double LowerEnd() => Math.Max(Least, Math.Pow(2, Math.Floor(Math.Log2(Math.Min(0.5, Ratios().DefaultIfEmpty(1).Min())))));
+    /// <summary>The axis has several powers of two at least: over fewer its marks would not be powers.</summary>
+    private double LowerEnd() => Math.Max(Least, Math.Pow(2, Math.Floor(Math.Log2(Math.Min(1.0 / 8, Ratios().Min())))));
 
-    private double UpperEnd() => Math.Min(Greatest, Math.Pow(2, Math.Ceiling(Math.Log2(Math.Max(2, Ratios().DefaultIfEmpty(1).Max())))));
+    private double UpperEnd() => Math.Min(Greatest, Math.Pow(2, Math.Ceiling(Math.Log2(Math.Max(8, Ratios().Max())))));
 
     /// <summary>Leaves room around the letters: what a viewer takes for Arial is often wider and higher.</summary>
     private sealed class RoomyText() : PdfRenderContext(Width, Width, OxyColors.White)

@@ -91,8 +91,7 @@ internal sealed class FlatPhase(
         LoopdProcess loopd = configuration.Start(workspace, installation, ["--max-loop", "64"], cancellation);
         try
         {
-            string key = LoopdProcess.MakeKey(workspace);
-            string path = loopd.Bind(configuration.BindOptions(direct: false, key).Append(image), cancellation);
+            string path = configuration.Bind(loopd, image, direct: false, workspace, cancellation);
             using ControlClient client = ControlClient.Connect(loopd.Socket);
             using FileDescriptor file = FileDescriptor.Open(small, OpenFlags.ReadWrite);
             for (int i = 0; i < others; i++)

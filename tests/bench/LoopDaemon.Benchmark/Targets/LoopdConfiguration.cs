@@ -23,14 +23,14 @@ internal sealed class LoopdConfiguration(string id, string title, string engine,
     }
 
     internal override string Describe(Installation installation, bool direct) =>
-        $"{string.Join(' ', DaemonOptions(installation).Prepend("loopd"))}; loopctl {string.Join(' ', BindOptions(direct, "KEY"))} IMAGE";
+        $"{string.Join(' ', DaemonOptions(installation).Prepend("loopd"))}; loopctl {string.Join(' ', BindOptions(direct, stage => $"KEY{stage}"))} IMAGE";
 
     internal override Exposure Expose(string image, bool direct, Workspace workspace, Installation installation, CancellationToken cancellation)
     {
         LoopdProcess loopd = Start(workspace, installation, [], cancellation);
         try
         {
-            string path = loopd.Bind(BindOptions(direct, LoopdProcess.MakeKey(workspace)).Append(image), cancellation);
+            string path = Bind(loopd, image, direct, workspace, cancellation);
             return new Exposure(path, loopd.Process);
         }
         catch
@@ -44,12 +44,17 @@ internal sealed class LoopdConfiguration(string id, string title, string engine,
     internal LoopdProcess Start(Workspace workspace, Installation installation, IEnumerable<string> moreOptions, CancellationToken cancellation) =>
         LoopdProcess.Start(installation, workspace, DaemonOptions(installation).Concat(moreOptions), cancellation);
 
-    /// <summary>The options of loopctl that bind a device of this kind.</summary>
-    internal IEnumerable<string> BindOptions(bool direct, string key)
+    /// <summary>Binds a device of this kind.</summary>
+    /// <returns>Its path.</returns>
+    internal string Bind(LoopdProcess loopd, string image, bool direct, Workspace workspace, CancellationToken cancellation) =>
+        loopd.Bind(BindOptions(direct, _ => LoopdProcess.MakeKey(workspace)).Append(image), cancellation);
+
+    /// <summary>The options of loopctl. Each stage has a key of its own: two of one key would undo each other.</summary>
+    private IEnumerable<string> BindOptions(bool direct, Func<int, string> key)
     {
         // With passthrough it is for whoever opens the device to choose: his O_DIRECT reaches the image.
         string[] binding = direct && !passthrough ? ["-f", "--show", "--direct-io=on"] : ["-f", "--show"];
-        return binding.Concat(Enumerable.Repeat((string[])["-e", $"xor:key-file={key}"], stages).SelectMany(option => option));
+        return binding.Concat(Enumerable.Range(1, stages).SelectMany(stage => (string[])["-e", $"xor:key-file={key(stage)}"]));
     }
 
     /// <summary>Each option is given where this loopd has it; one that has not does what they ask for anyway.</summary>

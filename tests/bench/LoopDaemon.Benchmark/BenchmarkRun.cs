@@ -6,7 +6,7 @@ using LoopDaemon.Benchmark.Targets;
 namespace LoopDaemon.Benchmark;
 
 /// <summary>One run: everything that is to be measured, in turn.</summary>
-internal sealed class Benchmark(BenchmarkOptions options, string commandLine, CancellationToken cancellation)
+internal sealed class BenchmarkRun(BenchmarkOptions options, string commandLine, CancellationToken cancellation)
 {
     private readonly Progress _progress = new();
 
