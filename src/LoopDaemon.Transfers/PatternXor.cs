@@ -7,7 +7,8 @@ namespace LoopDaemon.Transfers;
 /// <summary>XOR of sectors with a pattern of one sector, with the widest vectors the processor has.</summary>
 /// <remarks>The width is chosen by <c>Avx512F.IsSupported</c> and <c>Avx2.IsSupported</c>, and with those instructions
 /// by name: compiled ahead of time for any x86-64, <c>Vector256.IsHardwareAccelerated</c> is a constant false and the
-/// operators of <see cref="Vector256"/> are made of halves, while these two are asked at run time.</remarks>
+/// operators of <see cref="Vector256"/> are made of halves, while what asks for these two by name is left by ReadyToRun to
+/// the JIT, which knows the processor. (NativeAOT has no JIT: there it takes 128 bits, unless told of more.)</remarks>
 internal static unsafe class PatternXor
 {
     internal const int PatternBytes = 512;

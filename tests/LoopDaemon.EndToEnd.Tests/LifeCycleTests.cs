@@ -9,6 +9,34 @@ public sealed class LifeCycleTests
 {
     private const int Size = 1 << 20;
 
+    /// <summary>The mount comes before the host that hears signals.</summary>
+    [Theory]
+    [InlineData("INT")]
+    [InlineData("TERM")]
+    public void A_signal_as_soon_as_the_mount_is_there_ends_it_cleanly(string signal)
+    {
+        Requirements.SkipUnlessRootWithFuse();
+        string place = Directory.CreateTempSubdirectory("loopd-e2e-").FullName;
+        try
+        {
+            Shell.Bash(
+                $"""
+                for i in 1 2 3 4 5; do
+                    '{Loopd.Program}' --mount {place}/dev --control {place}/control --log-level warning & daemon=$!
+                    until grep -q '^loopd {place}/dev ' /proc/mounts; do kill -0 $daemon; done
+                    kill -s {signal} $daemon
+                    wait $daemon
+                    [ -z "$(ls -A {place})" ]
+                done
+                """);
+        }
+        finally
+        {
+            MountTable.Unmount(Path.Combine(place, "dev"), detach: true);
+            Directory.Delete(place, recursive: true);
+        }
+    }
+
     [Fact]
     public void Clearing_an_open_device_is_deferred_to_its_last_close()
     {
