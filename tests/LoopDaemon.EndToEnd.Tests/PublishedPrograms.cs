@@ -1,10 +1,11 @@
 using System.Diagnostics;
+using System.Text.RegularExpressions;
 
 namespace LoopDaemon.EndToEnd.Tests;
 
 /// <summary>The installable tree, built once for a class of tests: loopd with its runtime, loopctl as a native program. That
 /// takes about a minute of processor time, and the first time the .NET compiler packages are fetched.</summary>
-public sealed class PublishedPrograms : IDisposable
+public sealed partial class PublishedPrograms : IDisposable
 {
     private static readonly TimeSpan BuildTime = TimeSpan.FromMinutes(20);
     private static readonly string Script = Path.GetFullPath(Path.Combine(AppContext.BaseDirectory, "..", "..", "..", "..", "src", "packaging", "build.sh"));
@@ -19,7 +20,7 @@ public sealed class PublishedPrograms : IDisposable
         BuildOutput = built.Output + built.Error;
         if (built.ExitCode == 0)
             TestContext.Current.SendDiagnosticMessage($"the installable tree was built in {clock.Elapsed.TotalSeconds:0} s");
-        else if (BuildOutput.Contains("build.sh: missing:", StringComparison.Ordinal) || BuildOutput.Contains("NU1301", StringComparison.Ordinal))
+        else if (BuildOutput.Contains("build.sh: missing:", StringComparison.Ordinal) || NoPackage().IsMatch(BuildOutput))
             _obstacle = $"needs what build.sh needs: {BuildOutput.Trim()}";
         else
             Assert.Fail($"build.sh failed:\n{BuildOutput}");
@@ -38,4 +39,8 @@ public sealed class PublishedPrograms : IDisposable
     internal void SkipUnlessBuilt() => Assert.SkipUnless(_obstacle.Length == 0, _obstacle);
 
     public void Dispose() => Directory.Delete(Root, recursive: true);
+
+    /// <summary>NuGet's words for a package source that cannot be reached, or has not got the native compiler.</summary>
+    [GeneratedRegex("NU1(301|10[12])")]
+    private static partial Regex NoPackage();
 }
