@@ -12,7 +12,10 @@ internal sealed class BindOptions
         OffsetOption = new Option(offsetNames, "BYTES", "begin at this offset into FILE", value => Offset = SizeText.Parse(value, "offset"));
         SizeLimitOption = new Option("--sizelimit", "BYTES", "use no more than this much of FILE", value => SizeLimit = SizeText.Parse(value, "size"));
         PassthroughOption = new Option("--passthrough", "auto|on|off", "whether the kernel reads and writes FILE itself where the device is just that file",
-            value => Passthrough = ParsePassthrough(value)) { IsAddition = true };
+            value => Passthrough = ParsePassthrough(value))
+        {
+            IsAddition = true,
+        };
         ReadOnlyOption = new Option("-r --read-only", "make the device read-only", () => ReadOnly = true);
     }
 

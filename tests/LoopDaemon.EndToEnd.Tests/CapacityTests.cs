@@ -20,7 +20,6 @@ public sealed class CapacityTests : IClassFixture<SharedLoopd>, IDisposable
 
     [Theory]
     [InlineData("identity")]
-    [InlineData("passthrough")]
     [InlineData("xor")]
     public void The_new_size_and_data_are_seen_through_a_file_that_was_open_before(string stackName)
     {

@@ -186,6 +186,26 @@ public sealed class PassthroughTests : IClassFixture<SharedLoopd>, IDisposable
     }
 
     [Fact]
+    public void A_new_size_is_seen_through_a_file_that_is_open()
+    {
+        string image = _loopd.MakeFile("disk.img", Bytes), device = _loopd.Bind("--passthrough=on", image);
+        byte[] data = File.ReadAllBytes(_loopd.MakeFile("data", 3 * Bytes)), seen = new byte[3 * Bytes];
+        using FileDescriptor open = Open(device, direct: false);
+        File.WriteAllBytes(image, data);
+        Assert.Equal(Bytes, new FileInfo(device).Length);
+        Assert.Equal(3 * Bytes, _client.SetCapacity(0).Size);
+        Assert.Equal(3 * Bytes, new FileInfo(device).Length);
+        Assert.Equal(Errno.None, open.ReadAt(0, seen, out int count));
+        Assert.Equal(data, seen[..count]);
+        using (FileDescriptor file = FileDescriptor.Open(image, OpenFlags.ReadWrite))
+            Assert.Equal(Errno.None, file.SetLength(2 * Bytes));
+        Assert.Equal(2 * Bytes, _client.SetCapacity(0).Size);
+        Assert.Equal(Errno.None, open.ReadAt(0, seen, out count));
+        Assert.Equal(2 * Bytes, count);
+        Assert.True(Passthrough().Active);
+    }
+
+    [Fact]
     public void A_read_only_device_is_passed_through_and_stays_read_only()
     {
         string image = _loopd.MakeFile("disk.img", Bytes), device = _loopd.Bind("-r", image);
