@@ -91,7 +91,7 @@ public sealed class UringEngineTests : IClassFixture<IoUringSwitch>
         using var loopd = new Loopd(Engine);
         for (int round = 0; round < 3; round++)
         {
-            string device = loopd.Bind(loopd.MakeSparseFile("disk.img", 64 << 20));
+            string device = loopd.Bind("--passthrough=off", loopd.MakeSparseFile("disk.img", 64 << 20));
             using Process load = Process.Start(new ProcessStartInfo("fio",
             [
                 "--name=load", $"--filename={device}", "--ioengine=psync", $"--direct={direct}", "--rw=randrw", "--bs=4k", "--numjobs=8",
