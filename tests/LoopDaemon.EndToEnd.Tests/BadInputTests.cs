@@ -29,6 +29,10 @@ public sealed class BadInputTests(SharedLoopd shared) : IClassFixture<SharedLoop
         Refused(["-f", path], $"{path}: ", "Not a directory");
     }
 
+    /// <summary>losetup says of it whatever error the C library met last.</summary>
+    [Fact]
+    public void An_empty_name_as_backing_file() => Refused(["-f", ""], "failed to use backing file: No such file or directory");
+
     [Fact]
     public void A_directory_as_backing_file() => Refused(["-f", _loopd.Directory], _loopd.Directory, "Is a directory");
 
