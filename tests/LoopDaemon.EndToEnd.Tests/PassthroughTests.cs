@@ -14,7 +14,7 @@ public sealed class PassthroughTests : IClassFixture<SharedLoopd>, IDisposable
     public PassthroughTests(SharedLoopd shared)
     {
         _loopd = shared.Fresh();
-        Assert.SkipUnless(KernelHasPassthrough(), "this kernel has no FUSE passthrough");
+        _loopd.SkipUnlessPassthrough();
         _client = _loopd.Connect();
     }
 
@@ -304,13 +304,4 @@ public sealed class PassthroughTests : IClassFixture<SharedLoopd>, IDisposable
         FileDescriptor.Open(device, flags | (flags == OpenFlags.Truncate ? OpenFlags.ReadWrite : 0) | (direct ? FileDescriptor.Direct : 0));
 
     private PassthroughStatus Passthrough() => _client.GetStatus(0).Passthrough;
-
-    private bool KernelHasPassthrough()
-    {
-        using ControlClient client = _loopd.Connect();
-        client.Configure(_loopd.MakeSparseFile("probe.img", 4096));
-        string? obstacle = client.GetStatus(0).Passthrough.Obstacle;
-        client.Clear(0);
-        return obstacle is null;
-    }
 }

@@ -51,6 +51,16 @@ internal static class LoopdCalls
 {
     internal static ControlClient Connect(this Loopd loopd) => ControlClient.Connect(loopd.Socket);
 
+    /// <summary>Looks at a device that nothing but the kernel or the rights of the daemon could keep from passthrough.</summary>
+    internal static void SkipUnlessPassthrough(this Loopd loopd)
+    {
+        using ControlClient client = loopd.Connect();
+        int device = client.Configure(loopd.MakeSparseFile("probe.img", 4096)).Device;
+        string? obstacle = client.GetStatus(device).Passthrough.Obstacle;
+        client.Clear(device);
+        Assert.SkipUnless(obstacle is null, $"needs FUSE passthrough, and a device here {obstacle}");
+    }
+
     /// <summary>Binds a file, with what a test adds to the request.</summary>
     internal static ConfigureReply Configure(
         this ControlClient client, string path, Func<ConfigureRequest, ConfigureRequest>? adjust = null, OpenFlags flags = OpenFlags.ReadWrite)

@@ -28,12 +28,18 @@ internal sealed class TransferStack
     internal static TransferStack Make(Loopd loopd, string name) => name switch
     {
         "identity" => new(loopd, allowDiscards: false),
-        "passthrough" => new(loopd, allowDiscards: false) { Arguments = ["--passthrough=on"] },
+        "passthrough" => PassedThrough(loopd),
         "xor" => new(loopd, allowDiscards: false, Key(31)),
         "xor, xor" => new(loopd, allowDiscards: false, Key(31), Key(45)),
         "xor with discards" => new(loopd, allowDiscards: true, Key(31)),
         _ => throw new ArgumentException(name, nameof(name)),
     };
+
+    private static TransferStack PassedThrough(Loopd loopd)
+    {
+        loopd.SkipUnlessPassthrough();
+        return new(loopd, allowDiscards: false) { Arguments = ["--passthrough=on"] };
+    }
 
     /// <summary>A stack of XOR with given keys; the first is nearest the data.</summary>
     internal static TransferStack Xor(Loopd loopd, params byte[][] keys) => new(loopd, allowDiscards: false, keys);
