@@ -114,7 +114,7 @@ public sealed class PassthroughTests : IClassFixture<SharedLoopd>, IDisposable
             Assert.False(Passthrough().Active);
             Assert.Equal(Errno.None, other.WriteAt(0, data));
         }
-        Loopd.WaitUntil(() => _client.GetStatus(0).Openers == 0, "the last close is told");
+        WaitForLastClose();
         using (FileDescriptor file = Open(device, direct: false))
         {
             Assert.True(Passthrough().Active);
@@ -126,14 +126,14 @@ public sealed class PassthroughTests : IClassFixture<SharedLoopd>, IDisposable
             Assert.True(Passthrough().Active);
             Assert.Contains("direct I/O", Passthrough().Obstacle, StringComparison.Ordinal);
         }
-        Loopd.WaitUntil(() => _client.GetStatus(0).Openers == 0, "the last close is told");
+        WaitForLastClose();
         using (Open(device, direct: false))
             Assert.False(Passthrough().Active);
         _client.SetDirectIo(0, false);
-        Loopd.WaitUntil(() => _client.GetStatus(0).Openers == 0, "the last close is told");
+        WaitForLastClose();
         _client.SetStatus(0, new StatusChange { Offset = 512 });
         Assert.Equal(File.ReadAllBytes(image)[512..], File.ReadAllBytes(device));
-        Loopd.WaitUntil(() => _client.GetStatus(0).Openers == 0, "the last close is told");
+        WaitForLastClose();
         _client.SetStatus(0, new StatusChange { Offset = 0 });
         using (Open(device, direct: true))
             Assert.True(Passthrough().Active);
@@ -150,7 +150,7 @@ public sealed class PassthroughTests : IClassFixture<SharedLoopd>, IDisposable
             byte[] block = new byte[8192];
             block.AsSpan().Fill(round);
             Assert.Equal(Errno.None, WriteOnce(device, block));
-            Loopd.WaitUntil(() => _client.GetStatus(0).Openers == 0, "the last close is told");
+            WaitForLastClose();
             // With O_TRUNC through the page cache.
             using (FileDescriptor cached = Open(device, direct: false, OpenFlags.Truncate))
             {
@@ -159,7 +159,7 @@ public sealed class PassthroughTests : IClassFixture<SharedLoopd>, IDisposable
                 Assert.Equal(block.Length, count);
                 Assert.Equal(block, seen);
             }
-            Loopd.WaitUntil(() => _client.GetStatus(0).Openers == 0, "the last close is told");
+            WaitForLastClose();
         }
     }
 
@@ -223,7 +223,7 @@ public sealed class PassthroughTests : IClassFixture<SharedLoopd>, IDisposable
         Assert.Equal(Errno.EBUSY, refused.Errno);
         Assert.Contains("--passthrough=off", refused.Message, StringComparison.Ordinal);
         file.Dispose();
-        Loopd.WaitUntil(() => _client.GetStatus(0).Openers == 0, "the last close is told");
+        WaitForLastClose();
         _client.ChangeBackingFile(0, other);
         Assert.Equal(File.ReadAllBytes(_loopd.File("other.img")), File.ReadAllBytes(device));
     }
@@ -284,7 +284,7 @@ public sealed class PassthroughTests : IClassFixture<SharedLoopd>, IDisposable
             _loopd.MakeFile("data", 8 << 20, seed: 3);
             File.Copy(_loopd.File("data"), Path.Combine(directory.Path, "data"));
         }
-        Loopd.WaitUntil(() => _client.GetStatus(0).Openers == 0, "the last close is told");
+        WaitForLastClose();
         Shell.Run("e2fsck", "-fn", image).Succeeded();
         Assert.Equal(0, _client.GetStatus(0).Traffic.Writes);
         Assert.Equal(64 << 20, new FileInfo(image).Length);
@@ -302,6 +302,8 @@ public sealed class PassthroughTests : IClassFixture<SharedLoopd>, IDisposable
 
     private static FileDescriptor Open(string device, bool direct, OpenFlags flags = OpenFlags.ReadWrite) =>
         FileDescriptor.Open(device, flags | (flags == OpenFlags.Truncate ? OpenFlags.ReadWrite : 0) | (direct ? FileDescriptor.Direct : 0));
+
+    private void WaitForLastClose() => Loopd.WaitUntil(() => _client.GetStatus(0).Openers == 0, "the last close is told");
 
     private PassthroughStatus Passthrough() => _client.GetStatus(0).Passthrough;
 }
