@@ -51,7 +51,8 @@ internal sealed partial class LoopService(
             _server.Start();
             FuseNegotiation negotiation = await _server.Initialization.WaitAsync(InitTime, cancellationToken);
             LogNegotiation(logger, negotiation.Minor, negotiation.Flags, negotiation.MaxWriteBytes);
-            if (passthrough.Begin(_mount.Connection, negotiation) is { } obstacle && options.Passthrough == Passthrough.On)
+            string? obstacle = passthrough.Begin(_mount.Connection, negotiation);
+            if (obstacle is not null && options.Passthrough == Passthrough.On)
                 throw LinuxException.WithMessage(Errno.EOPNOTSUPP, $"--passthrough=on cannot be: a device here {obstacle}");
             RaiseReadAhead(_mount.Device);
 
@@ -64,6 +65,8 @@ internal sealed partial class LoopService(
             });
             _ = _server.Completion.ContinueWith(_ => OnUnmounted(), TaskScheduler.Default);
             LogReady(logger, table.MaxLoop, _mountPoint.Path, socket, options.Engine == Engine.Uring ? "uring" : "threads");
+            if (obstacle is not null && options.Passthrough == Passthrough.Auto)
+                LogNoPassthrough(logger, obstacle);
         }
         catch (Exception failure)
         {
@@ -266,6 +269,9 @@ internal sealed partial class LoopService(
 
     [LoggerMessage(LogLevel.Debug, "FUSE 7.{Minor}, flags {Flags:x}, writes up to {MaxWriteBytes} bytes")]
     private static partial void LogNegotiation(ILogger logger, uint minor, ulong flags, uint maxWriteBytes);
+
+    [LoggerMessage(LogLevel.Information, "no passthrough: a device here {Obstacle}")]
+    private static partial void LogNoPassthrough(ILogger logger, string obstacle);
 
     [LoggerMessage(LogLevel.Debug, "the read-ahead stays as it is: cannot write {Setting}: {Reason}")]
     private static partial void LogReadAhead(ILogger logger, string setting, string reason);

@@ -50,6 +50,7 @@ public sealed class UserTests
             AsUser(home, "kill", "-TERM", daemon.Id.ToString(System.Globalization.CultureInfo.InvariantCulture)).Succeeded();
             Assert.True(daemon.WaitForExit(TimeSpan.FromSeconds(20)));
             Assert.Equal(0, daemon.ExitCode);
+            Assert.Single(daemon.StandardError.ReadToEnd().Split('\n'), line => line.Contains("CAP_SYS_ADMIN", StringComparison.Ordinal));
             Assert.False(Directory.Exists(mount));
         }
         finally
