@@ -123,14 +123,10 @@ public sealed class Binding : IDisposable
         if (UsesDirectIo)
             return "uses direct I/O on its backing file whoever opens it";
         // Whoever opens it with O_DIRECT finds the backing file's rules. Those of the device are that of its sector size.
-        if (_file.TryReopen(FileDescriptor.Direct, out FileDescriptor? direct) is var error and not Errno.None)
-            return $"has a backing file without direct I/O ({status.BackingPath}: {error.Describe()})";
-        using (direct)
-        {
-            int alignment = direct!.DirectAlignment().Offset;
-            return alignment <= status.SectorBytes ? null
-                : $"has sectors of {status.SectorBytes} bytes, and direct I/O on {status.BackingPath} needs blocks of {alignment}";
-        }
+        if (status.DirectAlignmentBytes == 0)
+            return $"has a backing file without direct I/O ({status.BackingPath})";
+        return status.DirectAlignmentBytes <= status.SectorBytes ? null
+            : $"has sectors of {status.SectorBytes} bytes, and direct I/O on {status.BackingPath} needs blocks of {status.DirectAlignmentBytes}";
     }
 
     /// <summary>Lets the kernel read and write the backing file itself from now on. Until <see cref="EndPassthrough"/> the
@@ -188,7 +184,8 @@ public sealed class Binding : IDisposable
             foreach (TransferSpec spec in request.Transfers)
                 transfers.Add(registry.Create(spec));
             var status = new BindingStatus(
-                path, backing, request.OffsetBytes, request.SizeLimitBytes, request.SectorBytes, request.Reference, request.Partscan);
+                path, backing, DirectAlignmentOf(request.BackingFile), request.OffsetBytes, request.SizeLimitBytes, request.SectorBytes,
+                request.Reference, request.Partscan);
             CheckRange(status, transfers.Find(transfer => !transfer.IsIdentity)?.Name);
             var window = new WindowStore(file, request.OffsetBytes, request.SizeLimitBytes);
             BlockStore top = TransferStore.Over(
@@ -259,7 +256,7 @@ public sealed class Binding : IDisposable
             _file.ChangeFile(other);
         }
         RecomputeWindows();
-        _status = status with { BackingPath = path, Backing = backing };
+        _status = status with { BackingPath = path, Backing = backing, DirectAlignmentBytes = DirectAlignmentOf(other) };
     }
 
     /// <summary>Turns direct I/O on or off.</summary>
@@ -339,6 +336,14 @@ public sealed class Binding : IDisposable
     private static FileStatus StatusOf(FileDescriptor file, string path) =>
         file.GetStatus(out FileStatus status) is var error and not Errno.None
             ? throw new LinuxException(error, $"cannot look at {path}") : status;
+
+    private static int DirectAlignmentOf(FileDescriptor file)
+    {
+        if (file.TryReopen(FileDescriptor.Direct, out FileDescriptor? direct) != Errno.None)
+            return 0;
+        using (direct)
+            return direct!.DirectAlignment().Offset;
+    }
 
     private static void CheckReference(string reference)
     {

@@ -5,13 +5,15 @@ namespace LoopDaemon.Devices;
 /// <summary>What of a binding can change while it lasts.</summary>
 /// <param name="BackingPath">The backing file's path when it was handed over.</param>
 /// <param name="Backing">The backing file's status at that time.</param>
+/// <param name="DirectAlignmentBytes">What offsets of direct I/O on the backing file are multiples of, in bytes, at that time; 0
+/// where it has no direct I/O.</param>
 /// <param name="OffsetBytes">Where the device begins in it, in bytes.</param>
 /// <param name="SizeLimitBytes">The greatest size asked for in bytes; 0 is none.</param>
 /// <param name="SectorBytes">The logical sector size in bytes.</param>
 /// <param name="Reference">Free text.</param>
 /// <param name="Partscan">Whether partitions are shown.</param>
 public sealed record BindingStatus(
-    string BackingPath, FileStatus Backing, long OffsetBytes, long SizeLimitBytes, int SectorBytes, string Reference, bool Partscan);
+    string BackingPath, FileStatus Backing, int DirectAlignmentBytes, long OffsetBytes, long SizeLimitBytes, int SectorBytes, string Reference, bool Partscan);
 
 /// <summary>A change of a bound device (LOOP_SET_STATUS64); what is null stays.</summary>
 public sealed record BindingChange
