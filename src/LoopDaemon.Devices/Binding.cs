@@ -104,6 +104,12 @@ public sealed class Binding : IDisposable
         return null;
     }
 
+    /// <summary>The size in bytes of the whole (partition 0) or of a partition; 0 where there is no such partition.</summary>
+    public long LengthOf(int partition) => StoreOf(partition)?.Length ?? 0;
+
+    /// <summary>The store of the whole (partition 0) or of a partition; null where there is no such partition.</summary>
+    internal BlockStore? StoreOf(int partition) => partition == 0 ? Store : FindPartition(partition)?.Window;
+
     /// <summary>What keeps the kernel from reading and writing the backing file in place of the device: they must be the same,
     /// byte by byte, and fail alike.</summary>
     /// <returns>A sentence without its subject, the device; null where nothing does.</returns>

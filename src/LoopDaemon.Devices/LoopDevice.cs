@@ -95,13 +95,13 @@ public sealed class LoopDevice
     }
 
     /// <summary>The size in bytes of the device or a partition; 0 where it is not there.</summary>
-    public long LengthOf(int partition) => StoreOf(_binding, partition)?.Length ?? 0;
+    public long LengthOf(int partition) => _binding?.LengthOf(partition) ?? 0;
 
     /// <summary>Reads; at the end of the device fewer bytes than asked for, past it none.</summary>
     public Errno Read(int partition, long offset, Span<byte> destination, out int count)
     {
         count = 0;
-        if (StoreOf(_binding, partition) is not { } store)
+        if (_binding?.StoreOf(partition) is not { } store)
             return Errno.ENXIO;
         long left = store.Length - offset;
         if (left <= 0 || offset < 0)
@@ -128,7 +128,7 @@ public sealed class LoopDevice
     {
         count = 0;
         Binding? binding = _binding;
-        if (StoreOf(binding, partition) is not { } store)
+        if (binding?.StoreOf(partition) is not { } store)
             return Errno.ENXIO;
         if (binding!.IsReadOnly)
             return Errno.EROFS;
@@ -183,7 +183,7 @@ public sealed class LoopDevice
     public Errno Seek(int partition, SeekTarget target, long offset, out long found)
     {
         found = 0;
-        return StoreOf(_binding, partition) is { } store ? store.Seek(target, offset, out found) : Errno.ENXIO;
+        return _binding?.StoreOf(partition) is { } store ? store.Seek(target, offset, out found) : Errno.ENXIO;
     }
 
     /// <summary>Unbinds the device, or marks one that is open to go at its last close (LOOP_CLR_FD: lazy autoclear).</summary>
@@ -332,9 +332,6 @@ public sealed class LoopDevice
         }
     }
 
-    private static BlockStore? StoreOf(Binding? binding, int partition) =>
-        partition == 0 ? binding?.Store : binding?.FindPartition(partition)?.Window;
-
     /// <summary>Carries out one control operation at a time, and keeps a last close from taking the binding away meanwhile.</summary>
     private List<string> Control(Action<Binding, List<string>> operation)
     {
@@ -429,7 +426,7 @@ public sealed class LoopDevice
     private Errno Clip(int partition, long offset, ref long length, out BlockStore? store)
     {
         Binding? binding = _binding;
-        store = StoreOf(binding, partition);
+        store = binding?.StoreOf(partition);
         if (store is null)
             return Errno.ENXIO;
         if (binding!.IsReadOnly)

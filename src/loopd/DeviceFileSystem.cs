@@ -242,7 +242,7 @@ internal sealed class DeviceFileSystem : FuseFileSystem
         if (partition != 0 && binding.FindPartition(partition) is null)
             return false;
         attributes.Permissions = binding.IsReadOnly ? binding.Permissions & ~WriteBits : binding.Permissions;
-        attributes.SizeBytes = attributes.AllocatedBytes = device.LengthOf(partition);
+        attributes.SizeBytes = attributes.AllocatedBytes = binding.LengthOf(partition);
         attributes.Uid = binding.OwnerUid;
         attributes.Gid = binding.OwnerGid;
         attributes.TimeNs = binding.BoundAtNs;

@@ -1,3 +1,4 @@
+using LoopDaemon.Control;
 using LoopDaemon.Fuse;
 using LoopDaemon.Linux;
 using Microsoft.Extensions.Logging;
@@ -5,7 +6,7 @@ using Microsoft.Extensions.Logging;
 namespace LoopDaemon.Daemon;
 
 /// <summary>The directory that the devices are mounted on: made where it is missing, cleaned of a dead daemon's mount,
-/// refused where something living is mounted, removed at the end if it was made here.</summary>
+/// refused where something living is mounted, removed at the end if it was made here or is the default one.</summary>
 internal sealed partial class MountPoint : IDisposable
 {
     private static readonly TimeSpan AnswerTime = TimeSpan.FromSeconds(5);
@@ -28,6 +29,8 @@ internal sealed partial class MountPoint : IDisposable
     internal static MountPoint Prepare(string directory, ILogger logger)
     {
         string path = Resolve(directory);
+        // The default directory is a daemon's own, even where one that was killed has left it behind.
+        bool made = path == RuntimeDirectory.DefaultMount;
         MountEntry? present;
         while ((present = MountTable.At(path)) is { Type: "fuse.loopd" } && IsDead(path))
             Clean(path, logger);
@@ -35,7 +38,7 @@ internal sealed partial class MountPoint : IDisposable
             throw LinuxException.WithMessage(Errno.EBUSY, present.Type == "fuse.loopd"
                 ? $"another loopd serves {path}: end it first, or choose another directory with --mount"
                 : $"{path} is a mount point already ({present.Type}): choose another directory with --mount");
-        bool made = !Directory.Exists(path);
+        made |= !Directory.Exists(path);
         try
         {
             Directory.CreateDirectory(path);
