@@ -19,6 +19,12 @@ public sealed class FuseConnection : IDisposable
     /// <summary>The open <c>/dev/fuse</c>.</summary>
     public FileDescriptor Device { get; }
 
+    /// <summary>Whether there still is a mount at the other end.</summary>
+    public bool IsAlive => !Device.HasFailed;
+
+    /// <summary>Whether a request waits to be read.</summary>
+    public bool HasRequest => Device.WaitReadable(TimeSpan.Zero) == Errno.None && IsAlive;
+
     /// <summary>Drops a node's cached attributes and a range of its cached data (FUSE_NOTIFY_INVAL_INODE).</summary>
     /// <param name="node">The node.</param>
     /// <param name="offset">The first byte; negative drops the attributes only.</param>

@@ -14,7 +14,7 @@ public abstract class FuseFileSystem
     /// <summary>The id of the root directory.</summary>
     public const ulong RootNode = 1;
 
-    /// <summary>The kernel has answered the mount's INIT; notifications may be sent from now on.</summary>
+    /// <summary>The mount's INIT is about to be answered; after that, notifications may be sent.</summary>
     public virtual void Initialized(FuseConnection connection, FuseNegotiation negotiation)
     {
     }

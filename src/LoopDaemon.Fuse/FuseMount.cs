@@ -40,6 +40,11 @@ public sealed class FuseMount : IDisposable
         return new FuseMount(new FuseConnection(device), mountPoint);
     }
 
+    /// <summary>Takes over a mount from a process that has ended.</summary>
+    /// <param name="device">Its open <c>/dev/fuse</c>, which the mount owns from now on.</param>
+    /// <param name="mountPoint">Where it is mounted; not looked at, as that would hang until it is served.</param>
+    public static FuseMount Adopt(FileDescriptor device, string mountPoint) => new(new FuseConnection(device), mountPoint);
+
     /// <summary>Unmounts.</summary>
     /// <param name="mountPoint">The mount point.</param>
     /// <param name="detach">Take it out of sight even if it is busy; it ends with its last user.</param>

@@ -19,10 +19,42 @@ public sealed class FuseServer : IDisposable
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(threads, 1);
         trouble ??= static _ => { };
-        _engine = new ThreadEngine(connection, new FuseSession(connection, fileSystem, trouble), threads, trouble);
+        _engine = new ThreadEngine(connection, new FuseSession(connection, fileSystem, trouble), new RequestSlots(threads), threads, trouble);
     }
 
     private FuseServer(FuseEngine engine) => _engine = engine;
+
+    /// <summary>The memory file that requests are in until they are answered. Whoever holds it and the connection can
+    /// <see cref="Resume"/> after this process has died. Null over io_uring.</summary>
+    public FileDescriptor? Slots => (_engine as ThreadEngine)?.Slots.File;
+
+    /// <summary>How many threads run, and how many of them are in the middle of a request.</summary>
+    public (int Running, int Busy) Threads => _engine.Threads;
+
+    /// <summary>Goes on with the mount of a server that has died or was parked: answers the requests that it left, then serves.
+    /// The other process must have ended, to its last thread. A request may be carried out a second time, unless it was
+    /// answered; so may an open or a release, which carry the same <see cref="FuseRequest.Unique"/> and
+    /// <see cref="FuseRequest.Slot"/> then.</summary>
+    /// <param name="connection">The mount; it stays the caller's.</param>
+    /// <param name="fileSystem">What is mounted.</param>
+    /// <param name="threads">How many requests are served at a time.</param>
+    /// <param name="slots">The other server's <see cref="Slots"/>, which are this one's from now on.</param>
+    /// <param name="negotiation">What INIT settled; null where it has not been answered.</param>
+    /// <param name="resend">Ask the kernel as well to send again what is unanswered (Linux 6.9), as a net.</param>
+    /// <param name="recovered">What became of the requests that were left.</param>
+    /// <param name="trouble">Told, in one sentence, what is odd but not fatal.</param>
+    /// <exception cref="LinuxException">There is no memory for the buffers.</exception>
+    public static FuseServer Resume(
+        FuseConnection connection, FuseFileSystem fileSystem, int threads, FileDescriptor slots, FuseNegotiation? negotiation,
+        bool resend, out RecoveredRequests recovered, Action<string>? trouble = null)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(threads, 1);
+        trouble ??= static _ => { };
+        var session = new FuseSession(connection, fileSystem, trouble) { Negotiation = negotiation };
+        var engine = new ThreadEngine(connection, session, new RequestSlots(slots, threads), threads, trouble);
+        recovered = engine.Resume(resend);
+        return new FuseServer(engine);
+    }
 
     /// <summary>Makes a server over io_uring, with two rings and threads for each processor. It answers more small requests
     /// than threads do when many are under way, and is not crash-safe: a request that was in a ring when this process died
@@ -59,6 +91,10 @@ public sealed class FuseServer : IDisposable
 
     /// <summary>Starts the threads.</summary>
     public void Start() => _engine.Start();
+
+    /// <summary>Ends all threads without taking a further request; ends when all that was taken is answered. The mount stays and
+    /// waits for another server. Not over io_uring.</summary>
+    public Task ParkAsync() => _engine.ParkAsync();
 
     /// <summary>Frees the buffers. The mount must be gone (<see cref="Completion"/>); otherwise they are left to the end of
     /// the process, since threads still use them.</summary>

@@ -15,6 +15,9 @@ internal readonly ref struct RequestMessage
 
     /// <summary>What follows the structure: a name, or data to be written.</summary>
     internal required ReadOnlySpan<byte> Payload { get; init; }
+
+    /// <summary>The number of the slot that holds the request until it is answered, or -1.</summary>
+    internal required int Slot { get; init; }
 }
 
 /// <summary>What requests mean: from a request's bytes to a call on the file system, and from its result to the reply's
@@ -29,8 +32,8 @@ internal sealed class FuseSession(FuseConnection connection, FuseFileSystem file
     /// <summary>What INIT asks for beyond what every engine wants.</summary>
     internal InitFlags EngineFlags { get; init; }
 
-    /// <summary>What INIT settled; null before.</summary>
-    internal FuseNegotiation? Negotiation { get; private set; }
+    /// <summary>What INIT settled, now or with the daemon before this one; null before.</summary>
+    internal FuseNegotiation? Negotiation { get; set; }
 
     /// <summary>Carries a request out.</summary>
     /// <param name="message">The request.</param>
@@ -74,7 +77,7 @@ internal sealed class FuseSession(FuseConnection connection, FuseFileSystem file
         wantsReply = true;
         InHeader header = message.Header;
         ReadOnlySpan<byte> arguments = message.Arguments, payload = message.Payload;
-        var request = new FuseRequest(header.Unique, header.Node, header.Uid, header.Gid, header.Pid);
+        var request = new FuseRequest(header.Unique, header.Node, header.Uid, header.Gid, header.Pid, message.Slot);
         switch (header.Opcode)
         {
             case Opcode.Read:
@@ -162,6 +165,7 @@ internal sealed class FuseSession(FuseConnection connection, FuseFileSystem file
         Errno error = FuseNegotiation.Answer(arguments, EngineFlags, reply, out length, out FuseNegotiation? negotiation);
         if (error == Errno.None && negotiation is not null)
         {
+            // Before the answer: whoever takes over from here on has to know it.
             fileSystem.Initialized(connection, negotiation);
             Negotiation = negotiation;
         }

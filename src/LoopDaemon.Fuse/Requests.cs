@@ -8,7 +8,9 @@ namespace LoopDaemon.Fuse;
 /// <param name="Uid">The caller's user.</param>
 /// <param name="Gid">The caller's group.</param>
 /// <param name="ProcessId">The caller, 0 where the kernel asks for itself or the caller is in another PID namespace.</param>
-public readonly record struct FuseRequest(ulong Unique, ulong Node, uint Uid, uint Gid, uint ProcessId);
+/// <param name="Slot">Which of the server's slots holds the request until it is answered, from 0; negative where none does.
+/// What a file system notes under this number lasts as long as the request: the next one in the slot comes after the answer.</param>
+public readonly record struct FuseRequest(ulong Unique, ulong Node, uint Uid, uint Gid, uint ProcessId, int Slot = -1);
 
 /// <summary>Where a read or write happens.</summary>
 /// <param name="Handle">The handle that open returned.</param>

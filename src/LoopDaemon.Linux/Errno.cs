@@ -18,6 +18,8 @@ public enum Errno
     EIO = 5,
     /// <summary>No such device or address: the device is not bound.</summary>
     ENXIO = 6,
+    /// <summary>Argument list too long; here: a record that is too long.</summary>
+    E2BIG = 7,
     /// <summary>Bad file descriptor.</summary>
     EBADF = 9,
     /// <summary>Resource temporarily unavailable.</summary>
@@ -38,6 +40,8 @@ public enum Errno
     EISDIR = 21,
     /// <summary>Invalid argument.</summary>
     EINVAL = 22,
+    /// <summary>Too many open files in system.</summary>
+    ENFILE = 23,
     /// <summary>Inappropriate ioctl for device.</summary>
     ENOTTY = 25,
     /// <summary>File too large.</summary>

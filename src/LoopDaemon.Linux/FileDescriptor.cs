@@ -124,6 +124,13 @@ public sealed class FileDescriptor : SafeHandleMinusOneIsInvalid
         return fd >= 0 ? new FileDescriptor(fd) : throw new LinuxException(LastError.Get(), "cannot duplicate a file descriptor");
     }
 
+    /// <summary>Keeps the descriptor from programs that this process executes (FD_CLOEXEC).</summary>
+    public Errno CloseOnExec()
+    {
+        const int SetDescriptorFlags = 2, CloseOnExecFlag = 1;
+        return Check(Libc.fcntl(Number, SetDescriptorFlags, CloseOnExecFlag));
+    }
+
     /// <summary>Opens the same file anew, by the kernel's own link to it (/proc/self/fd): a description with flags and a lock
     /// of its own. Works for a deleted file too.</summary>
     /// <param name="flags">How to open it.</param>
@@ -325,6 +332,17 @@ public sealed class FileDescriptor : SafeHandleMinusOneIsInvalid
         var poll = new Libc.PollFd { Fd = Number, Events = PollIn };
         int ready = Libc.poll(&poll, 1, (int)timeout.TotalMilliseconds);
         return ready switch { > 0 => Errno.None, 0 => Errno.ETIMEDOUT, _ => LastError.Get() };
+    }
+
+    /// <summary>Whether the other end is gone, as poll(2) tells (POLLERR, POLLHUP).</summary>
+    public unsafe bool HasFailed
+    {
+        get
+        {
+            const short Error = 8, HangUp = 16;
+            var poll = new Libc.PollFd { Fd = Number };
+            return Libc.poll(&poll, 1, 0) > 0 && (poll.Returned & (Error | HangUp)) != 0;
+        }
     }
 
     /// <summary>The path that the kernel shows for this descriptor (/proc/self/fd), with " (deleted)" behind a deleted file's.</summary>

@@ -104,11 +104,33 @@ internal static unsafe partial class Libc
     [LibraryImport(Library)]
     internal static partial nint signal(int number, nint handler);
 
+    [LibraryImport(Library, SetLastError = true)]
+    internal static partial int sigaction(int number, SignalAction* action, SignalAction* former);
+
+    [LibraryImport(Library)]
+    internal static partial int gettid();
+
+    [LibraryImport(Library)]
+    internal static partial int getpid();
+
+    [LibraryImport(Library, SetLastError = true)]
+    internal static partial int tgkill(int process, int thread, int signal);
+
+    [LibraryImport(Library, SetLastError = true)]
+    internal static partial int prctl(int option, nuint second, nuint third, nuint fourth, nuint fifth);
+
     [LibraryImport(Library)]
     internal static partial uint geteuid();
 
     [LibraryImport(Library)]
     internal static partial uint getegid();
+
+    /// <summary><c>struct sigaction</c> of the C library on 64-bit Linux: handler, 128 bytes of mask, flags, restorer.</summary>
+    [StructLayout(LayoutKind.Sequential, Size = 152)]
+    internal struct SignalAction
+    {
+        public nint Handler;
+    }
 
     /// <summary><c>struct iovec</c> of readv(2).</summary>
     [StructLayout(LayoutKind.Sequential)]

@@ -10,16 +10,20 @@ namespace LoopDaemon.Fuse.Engines;
 internal sealed class DeviceReader : IDisposable
 {
     private const int ReplyPage = 4096;
+    private const ulong ResentBit = 1UL << 63;
     private const int ReplyBytes = ReplyPage + FuseSession.MaxDataBytes + 8192;
 
     private readonly FuseEngine _engine;
     private readonly RequestSlots.Slot _slot;
+    private readonly int _index;
     private readonly PageMemory _reply = PageMemory.Allocate(ReplyBytes);
 
-    internal DeviceReader(FuseEngine engine, RequestSlots.Slot slot)
+    /// <summary>Makes the reader of a slot.</summary>
+    internal DeviceReader(FuseEngine engine, RequestSlots slots, int index)
     {
         _engine = engine;
-        _slot = slot;
+        _slot = slots[index];
+        _index = index;
     }
 
     /// <summary>Whether the memory could be locked.</summary>
@@ -28,12 +32,43 @@ internal sealed class DeviceReader : IDisposable
     /// <summary>Page-aligned: a reply's data, or, before a reply without data, a file system's own use.</summary>
     private Span<byte> Data => _reply.Span(ReplyPage, ReplyBytes - ReplyPage);
 
-    /// <summary>Serves until the mount is gone.</summary>
+    /// <summary>Whether it is in the middle of a request, and not waiting for one.</summary>
+    internal bool IsBusy => _slot.Progress is SlotState.Read or SlotState.Done;
+
+    /// <summary>Serves until the mount is gone or the engine parks.</summary>
     internal void Serve()
     {
-        while (ServeOne())
+        while (!_engine.IsParking)
         {
+            if (!ServeOne())
+            {
+                _engine.OnUnmounted();
+                return;
+            }
         }
+    }
+
+    /// <summary>Answers the request that another process has left in the slot: by what it noted, or by doing it again.</summary>
+    internal void Recover()
+    {
+        ReadOnlySpan<byte> request = _slot.Request[..(int)_slot.RequestLength];
+        if (_slot.Progress == SlotState.Done)
+        {
+            InHeader header = MemoryMarshal.Read<InHeader>(request);
+            int result = _slot.NotedResult, length = 0;
+            if (header.Opcode == Opcode.Write && result >= 0)
+            {
+                MemoryMarshal.Write(Data, new WriteOut { Length = (uint)result });
+                length = Marshal.SizeOf<WriteOut>();
+            }
+            Reply(in header, (Errno)Math.Max(0, -result), length);
+        }
+        else
+        {
+            _slot.MarkRead();
+            Execute(request);
+        }
+        _slot.MarkAnswered();
     }
 
     public void Dispose() => _reply.Dispose();
@@ -71,16 +106,25 @@ internal sealed class DeviceReader : IDisposable
     private void Execute(ReadOnlySpan<byte> request)
     {
         InHeader header = MemoryMarshal.Read<InHeader>(request);
+        if ((header.Unique & ResentBit) != 0)
+            _engine.Trouble($"the kernel had to send request {header.Unique & ~ResentBit} ({header.Opcode}) again: no slot held it, which is a bug");
         ReadOnlySpan<byte> arguments = request[InHeader.Size..];
         int structure = Math.Min(header.ArgumentsSize, arguments.Length);
-        var message = new RequestMessage { Header = header, Arguments = arguments, Payload = arguments[structure..] };
+        var message = new RequestMessage { Header = header, Arguments = arguments, Payload = arguments[structure..], Slot = _index };
         if (!_engine.Session.Execute(in message, Data, Data, out Errno error, out int length))
             return;
         if (header.Opcode is Opcode.Write or Opcode.FAllocate or Opcode.FSync or Opcode.Flush)
             _slot.MarkDone(error == Errno.None ? WrittenBytes(length) : -(int)error);
+        if (header.Opcode != Opcode.Init)
+        {
+            Reply(in header, error, length);
+            return;
+        }
+        bool before = RequestProbe.IsUnanswered(_engine.Connection, header.Unique) == true;
         Reply(in header, error, length);
-        if (header.Opcode == Opcode.Init)
-            _engine.AfterInit(error);
+        if (error == Errno.None && (!before || RequestProbe.IsUnanswered(_engine.Connection, header.Unique) != false))
+            _engine.Trouble("this kernel does not tell answered requests from others: after a crash the marks in the slots alone decide");
+        _engine.AfterInit(error);
     }
 
     private int WrittenBytes(int length) => length == 0 ? 0 : (int)MemoryMarshal.Read<WriteOut>(Data).Length;

@@ -8,7 +8,14 @@ internal abstract class FuseEngine(FuseConnection connection, FuseSession sessio
 {
     private readonly TaskCompletionSource<FuseNegotiation> _ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _parked = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly HashSet<int> _threads = [];
     private int _running;
+    private volatile bool _parking;
+    private volatile bool _unmounted;
+
+    /// <summary>Whether the threads are to end, each when it has answered what it has.</summary>
+    internal bool IsParking => _parking;
 
     /// <summary>Ends when requests are served; fails where they never will be.</summary>
     internal Task<FuseNegotiation> Ready => _ready.Task;
@@ -28,6 +35,26 @@ internal abstract class FuseEngine(FuseConnection connection, FuseSession sessio
     /// <summary>Sets the engine going.</summary>
     internal abstract void Start();
 
+    /// <summary>The mount is gone. Called by a thread that found out.</summary>
+    internal void OnUnmounted() => _unmounted = true;
+
+    /// <summary>Has all threads end without taking a further request; ends when they have, and all that was taken is answered.
+    /// The mount stays, for another server.</summary>
+    internal async Task ParkAsync()
+    {
+        _parking = true;
+        // One that was about to read when the signal came would not hear it: so again, until each has.
+        while (!_parked.Task.IsCompleted && !_ended.Task.IsCompleted)
+        {
+            lock (_threads)
+            {
+                foreach (int thread in _threads)
+                    ThreadInterrupt.Send(thread);
+            }
+            await Task.WhenAny(_parked.Task, _ended.Task, Task.Delay(1)).ConfigureAwait(false);
+        }
+    }
+
     /// <summary>An INIT has been answered. Called by the thread that has answered it, between two requests.</summary>
     /// <param name="error">The answer.</param>
     internal void AfterInit(Errno error)
@@ -42,6 +69,10 @@ internal abstract class FuseEngine(FuseConnection connection, FuseSession sessio
             Begin(negotiation);
         }
     }
+
+    /// <summary>How many threads there are, and how many of them are in the middle of a request; those that have ended by a
+    /// failure are among neither.</summary>
+    internal virtual (int Running, int Busy) Threads => (Volatile.Read(ref _running), 0);
 
     /// <summary>Frees the buffers, unless threads still use them: then they are left to the end of the process.</summary>
     public void Dispose()
@@ -85,6 +116,9 @@ internal abstract class FuseEngine(FuseConnection connection, FuseSession sessio
 
     private void Run(Action serve)
     {
+        int thread = ThreadInterrupt.Enter();
+        lock (_threads)
+            _threads.Add(thread);
         try
         {
             serve();
@@ -94,8 +128,15 @@ internal abstract class FuseEngine(FuseConnection connection, FuseSession sessio
             if (!Refuse(failure))
                 trouble($"a FUSE thread ended: {failure.Message}");
         }
+        lock (_threads)
+            _threads.Remove(thread);
         if (Interlocked.Decrement(ref _running) > 0)
             return;
+        if (_parking && !_unmounted)
+        {
+            _parked.TrySetResult();
+            return;
+        }
         session.Destroy();
         Refuse(new LinuxException(Errno.ENOTCONN, "the FUSE mount ended before it began"));
         _ended.TrySetResult();

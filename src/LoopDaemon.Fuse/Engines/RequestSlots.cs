@@ -33,11 +33,28 @@ internal sealed class RequestSlots : IDisposable
 
     private readonly PageMemory _memory;
 
-    internal RequestSlots(int count)
+    /// <summary>Makes empty slots.</summary>
+    internal RequestSlots(int count) : this(FileDescriptor.CreateMemory("loopd-slots", (long)count * SlotBytes), count)
     {
-        File = FileDescriptor.CreateMemory("loopd-slots", (long)count * SlotBytes);
-        _memory = PageMemory.Share(File, 0, count * SlotBytes);
     }
+
+    /// <summary>Takes over the slots of a memory file, and makes more where it has too few.</summary>
+    /// <param name="file">The file, which these slots own from now on.</param>
+    /// <param name="least">How many are needed.</param>
+    /// <exception cref="LinuxException">There is no memory left.</exception>
+    internal RequestSlots(FileDescriptor file, int least)
+    {
+        File = file;
+        _ = file.GetStatus(out FileStatus status);
+        Count = Math.Max(least, (int)(status.SizeBytes / SlotBytes));
+        Errno error = file.SetLength((long)Count * SlotBytes);
+        if (error != Errno.None)
+            throw new LinuxException(error, $"cannot make {Count} request slots");
+        _memory = PageMemory.Share(file, 0, Count * SlotBytes);
+    }
+
+    /// <summary>How many there are.</summary>
+    internal int Count { get; }
 
     /// <summary>The memory file, for a descriptor store.</summary>
     internal FileDescriptor File { get; }
@@ -58,6 +75,18 @@ internal sealed class RequestSlots : IDisposable
     {
         /// <summary>Where the kernel puts the next request.</summary>
         internal Span<byte> Request => memory.Span(start + RequestOffset, SlotBytes - RequestOffset);
+
+        /// <summary>The kernel's id of the request in the slot; 0 is none.</summary>
+        internal ulong RequestId => Volatile.Read(ref Unique);
+
+        /// <summary>The request's length by its own header, in bytes.</summary>
+        internal uint RequestLength => Volatile.Read(ref Length);
+
+        /// <summary>How far the request has come.</summary>
+        internal SlotState Progress => (SlotState)Volatile.Read(ref State);
+
+        /// <summary>What <see cref="MarkDone"/> noted.</summary>
+        internal int NotedResult => (int)Volatile.Read(ref Result);
 
         private ref long Descriptor => ref Control(0);
 

@@ -106,6 +106,7 @@ internal sealed class RingReader : IDisposable
             Header = request,
             Arguments = MemoryMarshal.CreateReadOnlySpan(ref header.Arguments, UringRequestHeader.ArgumentsSize),
             Payload = payload[..(int)header.Entry.PayloadLength],
+            Slot = -1,
         };
         // An entry is given back in any case: the kernel sends nothing here that wants no reply.
         _engine.Session.Execute(in message, payload, Scratch, out Errno error, out int length);

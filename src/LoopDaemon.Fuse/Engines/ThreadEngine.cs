@@ -7,25 +7,45 @@ namespace LoopDaemon.Fuse.Engines;
 /// this process in their slots.</summary>
 internal sealed class ThreadEngine : FuseEngine
 {
-    private readonly RequestSlots _slots;
+    private readonly FuseSession _session;
     private readonly DeviceReader[] _readers;
 
-    internal ThreadEngine(FuseConnection connection, FuseSession session, int threads, Action<string> trouble)
+    internal ThreadEngine(FuseConnection connection, FuseSession session, RequestSlots slots, int threads, Action<string> trouble)
         : base(connection, session, trouble)
     {
-        _slots = new RequestSlots(threads);
+        _session = session;
+        Slots = slots;
         _readers = new DeviceReader[threads];
         for (int i = 0; i < threads; i++)
-            _readers[i] = new DeviceReader(this, _slots[i]);
-        WarnUnlessLocked(_slots.LockResult != Errno.None ? _slots.LockResult : _readers[0].LockResult);
+            _readers[i] = new DeviceReader(this, slots, i);
+        WarnUnlessLocked(slots.LockResult != Errno.None ? slots.LockResult : _readers[0].LockResult);
     }
 
+    /// <summary>Where requests are until they are answered.</summary>
+    internal RequestSlots Slots { get; }
+
+    internal override (int Running, int Busy) Threads => (base.Threads.Running, _readers.Count(reader => reader.IsBusy));
+
     internal override void Start() => StartThreads("fuse", [.. _readers.Select(reader => (Action)reader.Serve)]);
+
+    /// <summary>Answers what another server has left, then goes on with its mount.</summary>
+    /// <param name="resend">Have the kernel send again what no slot holds, where it can.</param>
+    internal RecoveredRequests Resume(bool resend)
+    {
+        RecoveredRequests recovered = new RequestRecovery(this, Slots).Run();
+        // EINVAL: before Linux 6.9. Once, and before any thread reads: it would send that thread's request again as well.
+        if (resend && Connection.Resend() is var error and not (Errno.None or Errno.EINVAL))
+            Trouble($"the kernel does not send unanswered requests again: {error.Describe()}");
+        if (_session.Negotiation is { } negotiation)
+            Accept(negotiation);
+        Start();
+        return recovered;
+    }
 
     protected override void Free()
     {
         foreach (DeviceReader reader in _readers)
             reader.Dispose();
-        _slots.Dispose();
+        Slots.Dispose();
     }
 }

@@ -32,7 +32,7 @@ internal sealed class UringEngine : FuseEngine
     internal UringEngine(FuseConnection connection, FuseSession session, Action<string> trouble, int processors, IReadOnlyList<int> online)
         : base(connection, session, trouble)
     {
-        _reader = new DeviceReader(this, _slot[0]);
+        _reader = new DeviceReader(this, _slot, 0);
         _rings = [.. Layout(processors, online).Select(queues => new RingReader(this, queues))];
         WarnUnlessLocked(_rings[0].LockResult);
     }
