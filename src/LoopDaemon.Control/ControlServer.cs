@@ -11,7 +11,7 @@ public sealed class ControlServer : IDisposable
     private static readonly TimeSpan PauseAfterFailedAccept = TimeSpan.FromMilliseconds(100);
 
     private readonly Socket _listener;
-    private readonly ListeningPath? _path;
+    private ListeningPath? _path;
     private readonly ControlServerOptions _options;
     private readonly CallDispatcher _dispatcher;
     private readonly CancellationTokenSource _stopping = new();
@@ -54,19 +54,42 @@ public sealed class ControlServer : IDisposable
         return new ControlServer(listener, place, service, options);
     }
 
-    /// <summary>Serves a socket that listens already, such as one that systemd hands over. Its path stays when the server
-    /// stops.</summary>
+    /// <summary>Serves a socket that listens already, such as one that systemd or a daemon before this one hands over.</summary>
     /// <param name="listener">The socket; the server duplicates it.</param>
+    /// <param name="path">Where it listens, to be removed when the server stops; null where the path is somebody else's.</param>
     /// <param name="service">What answers the calls.</param>
     /// <param name="options">What the server says of itself, and its limits.</param>
     /// <exception cref="LinuxException">No descriptor is left.</exception>
-    public static ControlServer Adopt(FileDescriptor listener, IControlService service, ControlServerOptions options)
+    public static ControlServer Adopt(FileDescriptor listener, string? path, IControlService service, ControlServerOptions options)
     {
         FileDescriptor own = listener.Duplicate();
         var handle = new SafeSocketHandle(own.Number, ownsHandle: true);
         // From here on the socket's handle closes the number.
         own.SetHandleAsInvalid();
-        return new ControlServer(new Socket(handle), null, service, options);
+        return new ControlServer(new Socket(handle), path is null ? null : ListeningPath.Find(path), service, options);
+    }
+
+    /// <summary>A second descriptor of the socket that listens.</summary>
+    /// <exception cref="LinuxException">No descriptor is left.</exception>
+    public FileDescriptor DuplicateListener()
+    {
+        var listener = new FileDescriptor((int)_listener.Handle);
+        try
+        {
+            return listener.Duplicate();
+        }
+        finally
+        {
+            listener.SetHandleAsInvalid();
+        }
+    }
+
+    /// <summary>Stops, but for the socket's path: another process that holds the socket goes on with it, and who connects
+    /// meanwhile waits for that.</summary>
+    public void Leave()
+    {
+        _path = null;
+        Dispose();
     }
 
     /// <summary>Stops: removes the socket's path if it is still this server's, lets calls under way finish within the stop

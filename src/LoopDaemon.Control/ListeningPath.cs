@@ -61,6 +61,10 @@ internal sealed class ListeningPath
         }
     }
 
+    /// <summary>The path of a socket that listens already; null where there is none.</summary>
+    internal static ListeningPath? Find(string path) =>
+        FileStatus.Of(path, out FileStatus status) == Errno.None ? new ListeningPath(path, status) : null;
+
     /// <summary>Removes the path if the socket there is the one it was made for.</summary>
     internal void Remove()
     {

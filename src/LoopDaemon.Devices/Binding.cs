@@ -88,7 +88,14 @@ public sealed class Binding : IDisposable
     public IReadOnlyList<DevicePartition> Partitions => _partitions;
 
     /// <summary>When it was bound, in nanoseconds since 1970.</summary>
-    public long BoundAtNs { get; } = (DateTime.UtcNow - DateTime.UnixEpoch).Ticks * 100;
+    public long BoundAtNs { get; private init; } = (DateTime.UtcNow - DateTime.UnixEpoch).Ticks * 100;
+
+    /// <summary>The backing file's length as the device knows it, in bytes.</summary>
+    public long BackingBytes => _file.Length;
+
+    /// <summary>A second descriptor of the open backing file.</summary>
+    /// <exception cref="LinuxException">No descriptor is left.</exception>
+    public FileDescriptor DuplicateBackingFile() => _file.Duplicate();
 
     /// <inheritdoc/>
     public void Dispose() => Store.Dispose();
@@ -158,6 +165,9 @@ public sealed class Binding : IDisposable
     /// <summary>Nobody has the device open any more.</summary>
     public void EndPassthrough() => _isPassedThrough = false;
 
+    /// <summary>The kernel reads and writes the backing file itself, as another process has told it to.</summary>
+    public void ResumePassthrough() => _isPassedThrough = true;
+
     /// <summary>How many bytes the backing file has behind the end of a device that is all of it otherwise: the kernel,
     /// where it writes there itself, heeds no end.</summary>
     public long BytesPastEnd() =>
@@ -181,11 +191,45 @@ public sealed class Binding : IDisposable
     {
         CheckSectorSize(request.SectorBytes);
         CheckReference(request.Reference);
-        string path = request.BackingFile.DescribePath();
+        Binding binding = Stack(request, request.BackingFile.DescribePath(), null, registry);
+        try
+        {
+            if (binding._file.Kind == FileKind.RegularFile)
+                WarnOfSize(warnings, request.SizeLimitBytes > 0 ? request.SizeLimitBytes : Math.Max(0, binding._file.Length - request.OffsetBytes));
+            if (request.DirectIo && binding.SetDirectIo(true) is { } refused)
+                warnings.Add($"{refused.Message}; it is used through the page cache");
+            request.Check?.Invoke(binding);
+            binding.Show(binding.Scan(device, warnings));
+            return binding;
+        }
+        catch
+        {
+            binding.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Stacks the stores anew that another process had, and leaves everything else as it was: nothing is looked at on
+    /// the device, and the size stays although the backing file may have another one.</summary>
+    /// <exception cref="LinuxException">The backing file will not do.</exception>
+    /// <exception cref="TransferException">A transfer or its key will not do.</exception>
+    internal static Binding Restore(BindRequest request, BoundState bound, TransferRegistry registry)
+    {
+        Binding binding = Stack(request, bound.BackingPath, bound, registry);
+        binding.Show([.. bound.Partitions.Select(partition => new DevicePartition(binding.Store, partition))]);
+        if (request.DirectIo)
+            _ = binding.SetDirectIo(true);
+        return binding;
+    }
+
+    private static Binding Stack(BindRequest request, string path, BoundState? bound, TransferRegistry registry)
+    {
         var file = FileStore.Open(request.BackingFile);
         var transfers = new List<ITransfer>();
         try
         {
+            if (bound is not null)
+                file.KeepLength(bound.BackingBytes);
             FileStatus backing = StatusOf(request.BackingFile, path);
             foreach (TransferSpec spec in request.Transfers)
                 transfers.Add(registry.Create(spec));
@@ -196,14 +240,9 @@ public sealed class Binding : IDisposable
             var window = new WindowStore(file, request.OffsetBytes, request.SizeLimitBytes);
             BlockStore top = TransferStore.Over(
                 window, transfers, FirstSector(request.OffsetBytes, request.SectorsFromOffset), request.AllowDiscards);
-            var binding = new Binding(file, window, top, transfers, request, status);
-            if (backing.Kind == FileKind.RegularFile)
-                WarnOfSize(warnings, request.SizeLimitBytes > 0 ? request.SizeLimitBytes : Math.Max(0, file.Length - request.OffsetBytes));
-            if (request.DirectIo && binding.SetDirectIo(true) is { } refused)
-                warnings.Add($"{refused.Message}; it is used through the page cache");
-            request.Check?.Invoke(binding);
-            binding.Show(binding.Scan(device, warnings));
-            return binding;
+            return bound is null
+                ? new Binding(file, window, top, transfers, request, status)
+                : new Binding(file, window, top, transfers, request, status) { BoundAtNs = bound.BoundAtNs };
         }
         catch
         {

@@ -28,8 +28,9 @@ public enum DeviceChange
 /// <param name="Change">What happened.</param>
 /// <param name="Binding">What it is bound to, or was until now; null where it is not about a binding.</param>
 /// <param name="FormerPartitions">The partitions that it had until now, where these have changed.</param>
+/// <param name="Request">What it was bound by, where it was bound just now; its keys are wiped soon after.</param>
 public sealed record DeviceChanged(
-    LoopDevice Device, DeviceChange Change, Binding? Binding, IReadOnlyList<DevicePartition> FormerPartitions);
+    LoopDevice Device, DeviceChange Change, Binding? Binding, IReadOnlyList<DevicePartition> FormerPartitions, BindRequest? Request = null);
 
 /// <summary>A request that failed in the backing file.</summary>
 /// <param name="Device">The device.</param>

@@ -139,6 +139,31 @@ public sealed class DeviceTable
         }
     }
 
+    /// <summary>Makes a device what it was in another process that has ended: bound, or just there. Nobody is told.</summary>
+    /// <param name="number">Its number.</param>
+    /// <param name="request">What it was bound by, with the values of its last status; null where it is not bound. The backing
+    /// file belongs to this call from now on.</param>
+    /// <param name="bound">What else there was of it.</param>
+    /// <exception cref="LinuxException">The backing file or a number will not do.</exception>
+    /// <exception cref="TransferException">A transfer or its key will not do.</exception>
+    public LoopDevice Restore(int number, BindRequest? request, BoundState? bound)
+    {
+        try
+        {
+            LoopDevice device;
+            lock (_lock)
+                device = Find(number) ?? AddUnderLock(number);
+            if (request is not null && bound is not null)
+                device.Restore(Binding.Restore(request, bound, _registry), request.Autoclear, bound.Statistics);
+            return device;
+        }
+        catch
+        {
+            request?.BackingFile.Dispose();
+            throw;
+        }
+    }
+
     internal void Report(DeviceChanged change) => Changed?.Invoke(change);
 
     internal void Report(DeviceFailure failure) => Failed?.Invoke(failure);
@@ -156,7 +181,7 @@ public sealed class DeviceTable
         {
             device.Settle(binding, request.Autoclear);
         }
-        Report(new DeviceChanged(device, DeviceChange.Bound, binding, []));
+        Report(new DeviceChanged(device, DeviceChange.Bound, binding, [], request));
         return new BindResult(device, binding, Reused: false, warnings);
     }
 

@@ -401,6 +401,28 @@ public sealed class LoopDevice
         return null;
     }
 
+    /// <summary>Makes the device what it was in another process; nobody can have it open here yet.</summary>
+    internal void Restore(Binding binding, bool autoclear, DeviceStatistics statistics)
+    {
+        Settle(binding, autoclear);
+        (_reads, _writes, _bytesRead, _bytesWritten, _errors) =
+            (statistics.Reads, statistics.Writes, statistics.BytesRead, statistics.BytesWritten, statistics.Errors);
+    }
+
+    /// <summary>Counts files that were opened with another process and still are.</summary>
+    /// <param name="partition">Which partition; 0 is the whole device.</param>
+    /// <param name="count">How many.</param>
+    public void Resume(int partition, int count)
+    {
+        lock (_gate)
+        {
+            _openers += count;
+            _binding?.FindPartition(partition)?.Count(count);
+            // Whether one of them may write was not noted; looking once too often at the table does no harm.
+            _tableMayHaveChanged |= partition == 0;
+        }
+    }
+
     private LinuxException NotBound() => LinuxException.WithMessage(Errno.ENXIO, $"{Name} is not bound to a file");
 
     private Binding? Unbind()

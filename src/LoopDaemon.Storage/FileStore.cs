@@ -123,6 +123,14 @@ public sealed class FileStore : BlockStore
     /// <param name="opened">The descriptor, which is the caller's, or null on error.</param>
     public Errno TryReopen(OpenFlags flags, out FileDescriptor? opened) => _file.TryReopen(flags, out opened);
 
+    /// <summary>A second descriptor of the open file.</summary>
+    /// <exception cref="LinuxException">No descriptor is left.</exception>
+    public FileDescriptor Duplicate() => _file.Duplicate();
+
+    /// <summary>Goes on with a length that the file had, whatever it has now.</summary>
+    /// <param name="bytes">The length.</param>
+    public void KeepLength(long bytes) => Volatile.Write(ref _length, bytes);
+
     /// <summary>Takes over the file's length of now, after somebody has made it longer or shorter.</summary>
     public Errno RefreshLength()
     {

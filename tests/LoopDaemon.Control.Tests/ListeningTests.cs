@@ -126,7 +126,7 @@ public sealed class ListeningTests : IDisposable
         for (int round = 0; round < 2; round++)
         {
             using var handedOver = new FileDescriptor((int)listener.Handle);
-            using ControlServer server = ControlServer.Adopt(handedOver, new FakeService(), Options);
+            using ControlServer server = ControlServer.Adopt(handedOver, null, new FakeService(), Options);
             // The number stays the listener's.
             handedOver.SetHandleAsInvalid();
             using ControlClient client = ControlClient.Connect(SocketPath);
