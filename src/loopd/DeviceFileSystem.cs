@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using LoopDaemon.Daemon.Survival;
 using LoopDaemon.Devices;
 using LoopDaemon.Fuse;
 using LoopDaemon.Linux;
@@ -21,6 +22,7 @@ internal sealed class DeviceFileSystem : FuseFileSystem
     private readonly DeviceTable _table;
     private readonly KernelPassthrough _passthrough;
     private readonly ConcurrentDictionary<ulong, IoMode> _modes = new();
+    private OpenLedger _ledger = null!;
     private readonly long _startedAtNs = (DateTime.UtcNow - DateTime.UnixEpoch).Ticks * 100;
     private readonly uint _daemonUid = Credentials.UserId;
     private readonly uint _daemonGid = Credentials.GroupId;
@@ -29,6 +31,31 @@ internal sealed class DeviceFileSystem : FuseFileSystem
     {
         _table = table;
         _passthrough = passthrough;
+    }
+
+    /// <summary>Is told what INIT settles, before it is answered.</summary>
+    internal Action<FuseNegotiation>? Negotiated { get; set; }
+
+    /// <inheritdoc/>
+    public override void Initialized(FuseConnection connection, FuseNegotiation negotiation) => Negotiated?.Invoke(negotiation);
+
+    /// <summary>Begins to count what is open; to be called before the first request.</summary>
+    /// <param name="ledger">The counts, perhaps those of the last daemon.</param>
+    /// <param name="isSameMount">Whether the mount is that daemon's too. Otherwise what was open is not any more.</param>
+    internal void CountIn(OpenLedger ledger, bool isSameMount)
+    {
+        _ledger = ledger;
+        if (!isSameMount)
+            return;
+        foreach ((int entry, ulong node, OpenCounts counts) in ledger.Open)
+        {
+            _modes[node] = IoMode.Resume(_passthrough, ledger, node, entry, in counts);
+            if (Device(node) is not { } device)
+                continue;
+            device.Resume(NodeNumbers.PartitionOf(node), counts.Total);
+            if (counts.Passed > 0)
+                device.Binding?.ResumePassthrough();
+        }
     }
 
     /// <inheritdoc/>
@@ -71,16 +98,24 @@ internal sealed class DeviceFileSystem : FuseFileSystem
         if (Device(request.Node) is not { } device)
             return NotADevice(request.Node);
         int partition = NodeNumbers.PartitionOf(request.Node);
+        if (_ledger.IsCounted(in request, out OpenModes counted, out int backingId))
+        {
+            // What the page cache holds is of another daemon's time.
+            (reply.Modes, reply.BackingId) = (counted & ~OpenModes.KeepCache, backingId);
+            reply.Handle = NodeNumbers.Handle(request.Node, reply.Modes);
+            return Errno.None;
+        }
         bool writes = (flags & OpenFlags.AccessMode) != OpenFlags.ReadOnly;
         Errno error = device.Open(partition, writes);
         if (error != Errno.None)
             return error;
         bool wantsDirect = (flags & FileDescriptor.Direct) != 0;
         bool truncates = (flags & OpenFlags.Truncate) != 0;
-        if (!_modes.GetOrAdd(request.Node, _ => new IoMode(_passthrough)).TryOpen(device, partition, wantsDirect, writes, truncates, ref reply))
+        error = ModeOf(request.Node).TryOpen(in request, device, partition, wantsDirect, writes, truncates, ref reply);
+        if (error != Errno.None)
         {
             device.Close(partition);
-            return Errno.EBUSY;
+            return error;
         }
         // The kernel caches a partition and the whole device apart from each other. As with its own block devices, whoever
         // opens one sees what was written through the other before.
@@ -95,9 +130,13 @@ internal sealed class DeviceFileSystem : FuseFileSystem
     {
         if (Device(request.Node) is not { } device)
             return;
-        if (_modes.TryGetValue(request.Node, out IoMode? mode))
-            mode.Close(device, NodeNumbers.ModesOf(handle));
-        device.Close(NodeNumbers.PartitionOf(request.Node));
+        int partition = NodeNumbers.PartitionOf(request.Node);
+        // Counted by a daemon that may not have lived to do what hangs on the last close.
+        if (_ledger.IsCounted(in request, out _, out _))
+            device.Resume(partition, 1);
+        else if (_modes.TryGetValue(request.Node, out IoMode? mode))
+            mode.Close(in request, device, NodeNumbers.ModesOf(handle));
+        device.Close(partition);
     }
 
     /// <inheritdoc/>
@@ -197,6 +236,8 @@ internal sealed class DeviceFileSystem : FuseFileSystem
 
     /// <summary>The daemon alone decides what is in the directory.</summary>
     public override Errno ChangeNamespace(in FuseRequest request, NamespaceChange change) => Errno.EPERM;
+
+    private IoMode ModeOf(ulong node) => _modes.GetOrAdd(node, static (node, self) => new IoMode(self._passthrough, self._ledger, node), this);
 
     private LoopDevice? Device(ulong node) => _table.Find(NodeNumbers.DeviceOf(node));
 

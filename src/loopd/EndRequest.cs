@@ -2,24 +2,45 @@ using System.Runtime.InteropServices;
 
 namespace LoopDaemon.Daemon;
 
-/// <summary>Whether the daemon is to end: a signal says so, or the mount's fate. The host hears signals by itself, but there is
-/// a mount to take down before there is a host.</summary>
+/// <summary>How the daemon is to end.</summary>
+internal enum EndKind
+{
+    /// <summary>Unmount; what is still open is served to its last close.</summary>
+    Finish,
+    /// <summary>Stop where the work is, for the next daemon to go on with the mount.</summary>
+    Park,
+}
+
+/// <summary>Whether the daemon is to end, and how: a signal says so, or the mount's fate. There is a mount to take down before
+/// there is a host, so it is not the host that hears signals.</summary>
 internal sealed class EndRequest : IDisposable
 {
     private readonly CancellationTokenSource _asked = new();
     private readonly PosixSignalRegistration[] _signals;
+    private readonly bool _canPark;
 
-    internal EndRequest() => _signals =
-    [
-        PosixSignalRegistration.Create(PosixSignal.SIGINT, Hear),
-        PosixSignalRegistration.Create(PosixSignal.SIGTERM, Hear),
-        PosixSignalRegistration.Create(PosixSignal.SIGQUIT, Hear),
-    ];
+    /// <param name="canPark">Whether another daemon can go on with the mount: SIGTERM, which a service manager sends before it
+    /// starts the next one, then means to leave it.</param>
+    internal EndRequest(bool canPark)
+    {
+        _canPark = canPark;
+        _signals = [.. new[] { PosixSignal.SIGINT, PosixSignal.SIGTERM, PosixSignal.SIGQUIT, PosixSignal.SIGHUP }
+            .Select(signal => PosixSignalRegistration.Create(signal, Hear))];
+    }
 
     /// <summary>Is cancelled when the daemon is to end.</summary>
     internal CancellationToken Asked => _asked.Token;
 
-    internal void Ask() => _asked.Cancel();
+    /// <summary>How it is to end; what was asked for first counts.</summary>
+    internal EndKind Kind { get; private set; }
+
+    internal void Ask(EndKind kind = EndKind.Finish)
+    {
+        if (_asked.IsCancellationRequested)
+            return;
+        Kind = kind;
+        _asked.Cancel();
+    }
 
     public void Dispose()
     {
@@ -31,6 +52,6 @@ internal sealed class EndRequest : IDisposable
     private void Hear(PosixSignalContext signal)
     {
         signal.Cancel = true;
-        Ask();
+        Ask(_canPark && signal.Signal == PosixSignal.SIGTERM ? EndKind.Park : EndKind.Finish);
     }
 }

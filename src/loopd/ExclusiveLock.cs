@@ -8,6 +8,8 @@ namespace LoopDaemon.Daemon;
 /// its holder has ended. The file holds the holder's process id and is removed at the end.</summary>
 internal sealed class ExclusiveLock : IDisposable
 {
+    private const uint OwnerOnly = 0b110_000_000;
+
     private readonly string _path;
     private readonly FileDescriptor _file;
 
@@ -17,13 +19,36 @@ internal sealed class ExclusiveLock : IDisposable
         _file = file;
     }
 
+    /// <summary>Takes the lock as soon as the last thread of its holder has ended: a killed daemon lingers while it waits for a
+    /// disk, and what it still writes must come before anything that its successor does.</summary>
+    /// <param name="path">The lock file.</param>
+    /// <param name="waiting">Called once, with the holder, where the lock is not free at once.</param>
+    internal static ExclusiveLock Await(string path, Action<string> waiting)
+    {
+        bool told = false;
+        while (true)
+        {
+            FileDescriptor file = FileDescriptor.Open(path, OpenFlags.ReadWrite | OpenFlags.Create, OwnerOnly);
+            Errno error = file.Lock(wait: false);
+            if (error != Errno.None && !told)
+            {
+                waiting(Holder(file));
+                told = true;
+            }
+            if (error != Errno.None && file.Lock(wait: true) is var failure and not Errno.None)
+                throw new LinuxException(failure, $"cannot lock {path}");
+            if (TryFinish(path, file) is { } taken)
+                return taken;
+            file.Dispose();
+        }
+    }
+
     /// <summary>Takes the lock.</summary>
     /// <param name="path">The lock file.</param>
     /// <param name="purpose">What it guards, for the message: "the control socket /run/loopd/control".</param>
     /// <exception cref="LinuxException">EBUSY: another daemon holds it.</exception>
     internal static ExclusiveLock Take(string path, string purpose)
     {
-        const uint OwnerOnly = 0b110_000_000;
         while (true)
         {
             FileDescriptor file = FileDescriptor.Open(path, OpenFlags.ReadWrite | OpenFlags.Create, OwnerOnly);
@@ -34,16 +59,8 @@ internal sealed class ExclusiveLock : IDisposable
                 file.Dispose();
                 throw LinuxException.WithMessage(Errno.EBUSY, $"another loopd{holder} serves {purpose}");
             }
-            // Its last holder removes the file: a lock on a removed one guards nothing.
-            bool same = file.GetStatus(out FileStatus ours) == Errno.None
-                && FileStatus.Of(path, out FileStatus named) == Errno.None
-                && ours.Inode == named.Inode && ours.Device == named.Device;
-            if (same)
-            {
-                file.SetLength(0);
-                file.WriteAt(0, Encoding.ASCII.GetBytes($"{Environment.ProcessId}\n"));
-                return new ExclusiveLock(path, file);
-            }
+            if (TryFinish(path, file) is { } taken)
+                return taken;
             file.Dispose();
         }
     }
@@ -52,6 +69,19 @@ internal sealed class ExclusiveLock : IDisposable
     {
         File.Delete(_path);
         _file.Dispose();
+    }
+
+    /// <summary>Its last holder removes the file: a lock on a removed one guards nothing.</summary>
+    private static ExclusiveLock? TryFinish(string path, FileDescriptor file)
+    {
+        bool same = file.GetStatus(out FileStatus ours) == Errno.None
+            && FileStatus.Of(path, out FileStatus named) == Errno.None
+            && ours.Inode == named.Inode && ours.Device == named.Device;
+        if (!same)
+            return null;
+        file.SetLength(0);
+        file.WriteAt(0, Encoding.ASCII.GetBytes($"{Environment.ProcessId}\n"));
+        return new ExclusiveLock(path, file);
     }
 
     private static string Holder(FileDescriptor file)

@@ -20,12 +20,14 @@ internal sealed partial class KernelPassthrough(ILogger<KernelPassthrough> logge
     private FuseConnection? _connection;
     private string? _obstacle = "is of a daemon that has only begun";
 
+    /// <summary>What keeps it from all devices, a sentence without its subject; or null.</summary>
+    internal string? Obstacle => _obstacle;
+
     /// <summary>Takes up work on a mount whose INIT is answered.</summary>
-    /// <returns>What keeps it from all devices, a sentence without its subject; or null.</returns>
-    internal string? Begin(FuseConnection connection, FuseNegotiation negotiation)
+    internal void Begin(FuseConnection connection, FuseNegotiation negotiation)
     {
         _connection = connection;
-        return _obstacle = negotiation.HasPassthrough ? Try(connection) : "is served by a kernel without FUSE passthrough (Linux 6.9 or later has it)";
+        _obstacle = negotiation.HasPassthrough ? Try(connection) : "is served by a kernel without FUSE passthrough (Linux 6.9 or later has it)";
     }
 
     /// <summary>What keeps the kernel from reading and writing a device's backing file itself.</summary>

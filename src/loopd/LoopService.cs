@@ -1,5 +1,7 @@
+using System.Diagnostics;
 using System.Runtime.InteropServices;
 using LoopDaemon.Control;
+using LoopDaemon.Daemon.Survival;
 using LoopDaemon.Devices;
 using LoopDaemon.Fuse;
 using LoopDaemon.Linux;
@@ -12,9 +14,14 @@ namespace LoopDaemon.Daemon;
 /// the host, which finds it started: whoever starts a daemon waits for its devices and its socket.</summary>
 internal sealed partial class LoopService(
     LoopdOptions options, DeviceTable table, DeviceFileSystem fileSystem, KernelPassthrough passthrough, DeviceDirectory directory,
-    IControlService control, EndRequest end, ILogger<LoopService> logger) : IHostedService, IDisposable
+    IControlService control, EndRequest end, InheritedDescriptors inherited, DescriptorStore? store, ILogger<LoopService> logger)
+    : IHostedService, IDisposable
 {
+    /// <summary>Tells the service manager that another daemon is to go on (EX_TEMPFAIL of sysexits.h).</summary>
+    private const int ParkedExitCode = 75;
+
     private static readonly TimeSpan InitTime = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan LookTime = TimeSpan.FromSeconds(5);
 
     private Task? _start;
     private ExclusiveLock? _lock;
@@ -22,15 +29,27 @@ internal sealed partial class LoopService(
     private FuseMount? _mount;
     private FuseServer? _server;
     private ControlServer? _controlServer;
+    private StateKeeper? _keeper;
+    private OpenLedger? _ledger;
     private volatile bool _stopping;
+    private bool _continues;
+    private bool _parked;
     private bool _disposed;
     private string _holders = "";
 
-    /// <summary>0, or 1 after the mount was taken away from under the daemon.</summary>
+    /// <summary>0, <see cref="ParkedExitCode"/>, or 1 after the mount was taken away from under the daemon.</summary>
     internal int ExitCode { get; private set; }
 
     /// <summary>How many clients are connected.</summary>
     internal int ControlConnections => _controlServer?.ConnectionCount ?? 0;
+
+    /// <summary>How many reader threads have ended though the mount is there.</summary>
+    internal int LostReaders => _server is { } server && options.Engine == Engine.Threads && !server.Completion.IsCompleted
+        ? Math.Max(0, options.Threads - server.Threads.Running) : 0;
+
+    /// <summary>Whether the reader threads are busy, or nothing waits for them.</summary>
+    internal bool ServesWhatWaits => _server is not { } server || _mount is not { } mount
+        || !mount.Connection.HasRequest || server.Threads is var (running, busy) && busy >= running;
 
     public Task StartAsync(CancellationToken cancellationToken) => _start ??= Start(cancellationToken);
 
@@ -40,41 +59,150 @@ internal sealed partial class LoopService(
         {
             string socket = Path.GetFullPath(options.Control);
             MakeDirectory(Path.GetDirectoryName(socket)!);
-            _lock = ExclusiveLock.Take(socket + ".lock", $"the control socket {socket}");
+            _continues = store is not null && IsWhole(inherited);
+            _lock = _continues
+                ? ExclusiveLock.Await(socket + ".lock", holder => LogFence(logger, holder))
+                : ExclusiveLock.Take(socket + ".lock", $"the control socket {socket}");
+            table.Failed += failure => LogFailure(logger, failure.Device.Name, failure.Operation, failure.Length, failure.Offset, failure.Error.Name());
             if (options.Engine == Engine.Uring)
                 RequireIoUring();
-            _mountPoint = MountPoint.Prepare(options.Mount, logger);
-            bool allowOther = Credentials.IsRoot || FuseMount.UsersMayAllowOther();
-            _mount = FuseMount.Mount(_mountPoint.Path, new FuseMountOptions("loopd", allowOther));
-            directory.Locate(_mountPoint.Path, _mount.Device);
-            _server = Serve(_mount.Connection);
-            _server.Start();
-            FuseNegotiation negotiation = await _server.Initialization.WaitAsync(InitTime, cancellationToken);
+            FuseNegotiation negotiation = await (_continues ? GoOn() : Begin()).WaitAsync(InitTime, cancellationToken);
             LogNegotiation(logger, negotiation.Minor, negotiation.Flags, negotiation.MaxWriteBytes);
-            string? obstacle = passthrough.Begin(_mount.Connection, negotiation);
+            passthrough.Begin(_mount!.Connection, negotiation);
+            string? obstacle = passthrough.Obstacle;
             if (obstacle is not null && options.Passthrough == Passthrough.On)
                 throw LinuxException.WithMessage(Errno.EOPNOTSUPP, $"--passthrough=on cannot be: a device here {obstacle}");
             RaiseReadAhead(_mount.Device);
-
-            table.Changed += OnChanged;
-            table.Failed += failure => LogFailure(logger, failure.Device.Name, failure.Operation, failure.Length, failure.Offset, failure.Error.Name());
-            _controlServer = ControlServer.Listen(socket, options.ControlMode, control, new ControlServerOptions
-            {
-                Version = typeof(LoopService).Assembly.GetName().Version!.ToString(3),
-                Log = (message, exception) => LogControl(logger, exception, message),
-            });
-            _ = _server.Completion.ContinueWith(_ => OnUnmounted(), TaskScheduler.Default);
-            LogReady(logger, table.MaxLoop, _mountPoint.Path, socket, options.Engine == Engine.Uring ? "uring" : "threads");
+            ServeControl(socket);
+            _ = _server!.Completion.ContinueWith(_ => OnUnmounted(), TaskScheduler.Default);
+            LogReady(logger, table.MaxLoop, _mountPoint!.Path, socket, options.Engine == Engine.Uring ? "uring" : "threads");
             if (obstacle is not null && options.Passthrough == Passthrough.Auto)
                 LogNoPassthrough(logger, obstacle);
         }
         catch (Exception failure)
         {
             _stopping = true;
-            if (_mount is not null)
+            if (_mount is not null && !_continues)
+            {
+                _keeper?.Forget();
                 FuseMount.Unmount(_mount.MountPoint, detach: true);
+            }
             throw failure is TimeoutException
                 ? LinuxException.WithMessage(Errno.ETIMEDOUT, $"the kernel does not answer the mount on {options.Mount}") : failure;
+        }
+    }
+
+    /// <summary>Whether the last daemon has left a mount to go on with, and all that it takes to.</summary>
+    private static bool IsWhole(InheritedDescriptors inherited) =>
+        inherited.Has(DescriptorStore.Connection) && inherited.Has(DescriptorStore.Slots)
+        && inherited.Has(DescriptorStore.State) && inherited.Has(DescriptorStore.Opens);
+
+    /// <summary>Mounts, and serves devices that are not bound yet.</summary>
+    private Task<FuseNegotiation> Begin()
+    {
+        foreach (string left in inherited.Names.Where(name => name != DescriptorStore.ControlSocket))
+            store?.Drop(left);
+        return Mount(store is null ? null : new StateFile());
+    }
+
+    private Task<FuseNegotiation> Mount(StateFile? state)
+    {
+        _mountPoint = MountPoint.Prepare(options.Mount, logger);
+        if (store is not null && state is not null)
+            _keeper ??= new StateKeeper(store, state, table, logger);
+        _ledger = new OpenLedger();
+        _keeper?.Keep(DescriptorStore.Opens, _ledger.File);
+        fileSystem.CountIn(_ledger, isSameMount: false);
+        bool allowOther = Credentials.IsRoot || FuseMount.UsersMayAllowOther();
+        _mount = FuseMount.Mount(_mountPoint.Path, new FuseMountOptions("loopd", allowOther));
+        directory.Locate(_mountPoint.Path, _mount.Device);
+        _server = Serve(_mount.Connection);
+        // The connection last: a daemon that finds it finds all the rest.
+        _keeper?.BeginMount(_mountPoint.Path, _mountPoint.IsOwned);
+        if (_server.Slots is { } slots)
+            _keeper?.Keep(DescriptorStore.Slots, slots);
+        _keeper?.Keep(DescriptorStore.Connection, _mount.Connection.Device);
+        table.Changed += OnChanged;
+        fileSystem.Negotiated = _keeper is { } keeper ? keeper.Negotiated : null;
+        _server.Start();
+        return _server.Initialization;
+    }
+
+    /// <summary>Goes on where the last daemon was: its devices, its mount, and the requests that it left unanswered.</summary>
+    private Task<FuseNegotiation> GoOn()
+    {
+        var clock = Stopwatch.StartNew();
+        var state = new StateFile(inherited.Take(DescriptorStore.State)!);
+        DaemonRecord last = StateKeeper.ReadDaemon(state);
+        _keeper = new StateKeeper(store!, state, table, logger);
+        _keeper.Restore(inherited);
+        _ledger = new OpenLedger(inherited.Take(DescriptorStore.Opens)!);
+        _mount = FuseMount.Adopt(inherited.Take(DescriptorStore.Connection)!, last.MountPoint);
+        if (!_mount.Connection.IsAlive)
+            return BeginAnew(state, _ledger);
+        _mountPoint = MountPoint.Adopt(last.MountPoint, last.OwnsMountPoint, logger);
+        directory.Locate(last.MountPoint, _mount.Device);
+        _keeper.ResumeMount(last);
+        fileSystem.CountIn(_ledger, isSameMount: true);
+        table.Changed += OnChanged;
+        fileSystem.Negotiated = _keeper.Negotiated;
+        if (last.Negotiation is not null)
+            passthrough.Begin(_mount.Connection, last.Negotiation);
+        _server = FuseServer.Resume(_mount.Connection, fileSystem, options.Threads, inherited.Take(DescriptorStore.Slots)!, last.Negotiation,
+            options.Resend, out RecoveredRequests recovered, trouble => LogTrouble(logger, trouble));
+        // With more threads than the last daemon had there are more slots: the same file, only longer.
+        // The last daemon was about to end, and served what was still open.
+        if (MountTable.At(last.MountPoint) is not { Type: "fuse.loopd" })
+        {
+            LogOutOfSight(logger, last.MountPoint);
+            end.Ask();
+        }
+        LogRecovered(logger, last.MountPoint, table.Devices.Count(device => device.Binding is not null),
+            recovered.Answered, recovered.Dropped, clock.Elapsed.TotalMilliseconds);
+        return _server.Initialization;
+    }
+
+    /// <summary>The mount has gone while no daemon was there, but its devices are still wanted.</summary>
+    private Task<FuseNegotiation> BeginAnew(StateFile state, OpenLedger former)
+    {
+        LogMountGone(logger, _mount!.MountPoint);
+        _continues = false;
+        foreach (string name in (ReadOnlySpan<string>)[DescriptorStore.Connection, DescriptorStore.Slots, DescriptorStore.Opens])
+            store!.Drop(name);
+        _mount.Dispose();
+        _mount = null;
+        table.Changed += _keeper!.OnChanged;
+        // Closed by force: that was the last close.
+        foreach ((_, ulong node, _) in former.Open)
+        {
+            if (table.Find(NodeNumbers.DeviceOf(node)) is { Binding: not null, IsAutoclear: true } device)
+                device.Clear();
+        }
+        table.Changed -= _keeper.OnChanged;
+        former.Dispose();
+        return Mount(state);
+    }
+
+    /// <summary>Takes the socket that the service manager listens on, or the last daemon did; or makes one, and has the next
+    /// daemon find it: whoever calls in between waits, and is not refused.</summary>
+    private void ServeControl(string socket)
+    {
+        var settings = new ControlServerOptions
+        {
+            Version = ProgramVersion.Text,
+            Log = (message, exception) => LogControl(logger, exception, message),
+        };
+        using FileDescriptor? handed = inherited.Take(DescriptorStore.ControlSocket), kept = inherited.Take(DescriptorStore.Listener);
+        if (handed is not null)
+            _controlServer = ControlServer.Adopt(handed, null, control, settings);
+        else if (kept is not null)
+            _controlServer = ControlServer.Adopt(kept, socket, control, settings);
+        else
+            _controlServer = ControlServer.Listen(socket, options.ControlMode, control, settings);
+        if (handed is null && kept is null && _keeper is not null)
+        {
+            using FileDescriptor listener = _controlServer.DuplicateListener();
+            _keeper.Keep(DescriptorStore.Listener, listener);
         }
     }
 
@@ -82,6 +210,11 @@ internal sealed partial class LoopService(
     /// closed. A second signal ends the daemon at once.</summary>
     public async Task StopAsync(CancellationToken cancellationToken)
     {
+        if (end.Kind == EndKind.Park && _server is { Completion.IsCompleted: false } server)
+        {
+            await Park(server);
+            return;
+        }
         _stopping = true;
         _controlServer?.Dispose();
         if (_mount is not null && _server is not null && !_server.Completion.IsCompleted)
@@ -96,12 +229,25 @@ internal sealed partial class LoopService(
                 LogBusy(logger, _holders);
                 error = FuseMount.Unmount(_mount.MountPoint, detach: true);
             }
-            if (error == Errno.None)
+            // EINVAL: it went out of sight with the daemon before this one.
+            if (error is Errno.None or Errno.EINVAL)
                 await _server.Completion.WaitAsync(CancellationToken.None);
             else
                 LogTrouble(logger, $"cannot unmount {_mount.MountPoint}: {error.Describe()}");
         }
+        _keeper?.Forget();
         LogEnded(logger);
+    }
+
+    /// <summary>Ends, and leaves everything where it is for the next daemon.</summary>
+    private async Task Park(FuseServer server)
+    {
+        _controlServer?.Leave();
+        await server.ParkAsync();
+        _keeper!.NoteAll();
+        _parked = true;
+        ExitCode = ParkedExitCode;
+        LogParked(logger, directory.Path);
     }
 
     /// <summary>Frees what is left, in the order that leaves nothing behind: the lock goes last.</summary>
@@ -113,7 +259,10 @@ internal sealed partial class LoopService(
         _controlServer?.Dispose();
         _server?.Dispose();
         _mount?.Dispose();
-        _mountPoint?.Dispose();
+        _ledger?.Dispose();
+        _keeper?.Dispose();
+        if (!_parked && !(_continues && _server is null))
+            _mountPoint?.Dispose();
         _lock?.Dispose();
     }
 
@@ -166,6 +315,8 @@ internal sealed partial class LoopService(
 
     private void OnChanged(DeviceChanged changed)
     {
+        // First: what anybody learns of the change must be known to the next daemon.
+        _keeper?.OnChanged(changed);
         Log(changed);
         // Whoever asked for the change finds the old size no more when he has his answer. The last close, however, is told on
         // a reader thread in the middle of a RELEASE: the kernel might wait for that thread.
@@ -209,17 +360,36 @@ internal sealed partial class LoopService(
         if (_mount is not { } mount || _stopping)
             return;
         LoopDevice device = changed.Device;
-        Forget(device, mount.Connection.InvalidateNode(NodeNumbers.Of(device.Number)));
+        Forget(device, mount.Connection.InvalidateNode(NodeNumbers.Of(device.Number), WhatToForget(device)));
         foreach (DevicePartition partition in changed.FormerPartitions.Concat(device.Binding?.Partitions ?? []))
         {
-            Forget(device, mount.Connection.InvalidateNode(NodeNumbers.Of(device.Number, partition.Number)));
+            Forget(device, mount.Connection.InvalidateNode(NodeNumbers.Of(device.Number, partition.Number), WhatToForget(device)));
             ForgetName(device, partition.Number, mount.Connection);
         }
         if (changed.Change == DeviceChange.Removed)
             ForgetName(device, 0, mount.Connection);
         // A kernel loop device on top asks its own kernel for the size, and that knows the old one until it has asked here.
         if (changed.Change == DeviceChange.Resized)
-            _ = FileStatus.Of(directory.PathOf(device), out _, fresh: true);
+            LookAt(directory.PathOf(device));
+    }
+
+    /// <summary>Of a device that is open only the attributes: its data is dropped with the size anyway, and to drop pages that are
+    /// being read or written takes waiting for this daemon's own threads.</summary>
+    private static long WhatToForget(LoopDevice device) => device.Openers > 0 ? -1 : 0;
+
+    /// <summary>Has the kernel ask for a file's attributes. Another process does it: a thread of the daemon must not wait for the
+    /// daemon. Killed in that moment, it would linger until its successor answers, which waits for it to end.</summary>
+    private static void LookAt(string path)
+    {
+        try
+        {
+            using var stat = Process.Start(new ProcessStartInfo("stat", ["-c", "", "--", path]) { RedirectStandardOutput = true, RedirectStandardError = true });
+            stat!.WaitForExit(LookTime);
+        }
+        catch (System.ComponentModel.Win32Exception)
+        {
+            // Without coreutils the new size shows when the kernel next asks.
+        }
     }
 
     private void ForgetName(LoopDevice device, int partition, FuseConnection connection)
@@ -240,6 +410,7 @@ internal sealed partial class LoopService(
         if (_stopping)
             return;
         ExitCode = 1;
+        _keeper?.Forget();
         LogTrouble(logger, $"{directory.Path} was unmounted from outside: ending");
         end.Ask();
     }
@@ -305,6 +476,21 @@ internal sealed partial class LoopService(
 
     [LoggerMessage(LogLevel.Error, "ended by a second signal while open: {Holders}")]
     private static partial void LogAbandoned(ILogger logger, string holders);
+
+    [LoggerMessage(LogLevel.Warning, "waiting for the last threads of the loopd before this one{Holder}: what they still write must come first")]
+    private static partial void LogFence(ILogger logger, string holder);
+
+    [LoggerMessage(LogLevel.Information, "going on with {MountPoint}: {Devices} devices, {Answered} requests answered, {Dropped} were answered already, {Milliseconds:F1} ms")]
+    private static partial void LogRecovered(ILogger logger, string mountPoint, int devices, int answered, int dropped, double milliseconds);
+
+    [LoggerMessage(LogLevel.Warning, "{MountPoint} was unmounted while no loopd was there; mounting again")]
+    private static partial void LogMountGone(ILogger logger, string mountPoint);
+
+    [LoggerMessage(LogLevel.Warning, "{MountPoint} is out of sight, as the last loopd was about to end: serving what is still open to its last close")]
+    private static partial void LogOutOfSight(ILogger logger, string mountPoint);
+
+    [LoggerMessage(LogLevel.Information, "parked: {MountPoint} waits for the next loopd")]
+    private static partial void LogParked(ILogger logger, string mountPoint);
 
     [LoggerMessage(LogLevel.Information, "ended")]
     private static partial void LogEnded(ILogger logger);

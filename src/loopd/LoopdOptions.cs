@@ -27,9 +27,11 @@ internal enum Engine
 /// their own.</param>
 /// <param name="LogLevel">What is logged.</param>
 /// <param name="ExitWhenIdle">End with the last device.</param>
+/// <param name="Resend">After a crash, have the kernel send again what no slot holds.</param>
+/// <param name="CheckState">Only tell whether the running daemon's state is understood.</param>
 internal sealed record LoopdOptions(
     int MaxLoop, string Mount, string Control, UnixFileMode ControlMode, Engine Engine, int Threads, Passthrough Passthrough,
-    LogEventLevel LogLevel, bool ExitWhenIdle)
+    LogEventLevel LogLevel, bool ExitWhenIdle, bool Resend, bool CheckState)
 {
     private const string OwnerOnly = "0600";
 
@@ -54,18 +56,27 @@ internal sealed record LoopdOptions(
         {
             Description = "End when the last device is cleared, or when none is bound within ten seconds",
         };
+        var noResend = new Option<bool>("--no-resend")
+        {
+            Description = "After a crash, answer what was under way from what the last daemon kept alone, without the kernel's help (Linux 6.9), as on older kernels",
+        };
+        var checkState = new Option<bool>("--check-state")
+        {
+            Description = "Only tell whether this program could go on where the running daemon is (exit code 0) or not (1)",
+        };
         var command = new RootCommand(
             "Loop devices in user space: shows numbered block files on a FUSE mount, each bound to a backing file through a pipeline of transfers. "
             + "Each option with a value can be given as an environment variable instead, such as LOOPD_MAX_LOOP.")
         {
             maxLoop.Option, mount.Option, control.Option, controlMode.Option, engine.Option, threads.Option, passthrough.Option,
-            logLevel.Option, exitWhenIdle,
+            logLevel.Option, exitWhenIdle, noResend, checkState,
         };
         command.SetAction((parsed, _) =>
         {
             var options = new LoopdOptions(
                 maxLoop.Of(parsed), mount.Of(parsed), control.Of(parsed), controlMode.Of(parsed), engine.Of(parsed),
-                threads.Of(parsed), passthrough.Of(parsed), logLevel.Of(parsed), parsed.GetValue(exitWhenIdle));
+                threads.Of(parsed), passthrough.Of(parsed), logLevel.Of(parsed), parsed.GetValue(exitWhenIdle),
+                !parsed.GetValue(noResend), parsed.GetValue(checkState));
             // In the environment it may be meant for another daemon; here it would be a misunderstanding.
             return options.Engine == Engine.Uring && parsed.GetValue(threads.Option) is not null
                 ? throw new FormatException("--threads is for --engine threads: uring has two for each processor")

@@ -50,6 +50,12 @@ internal sealed partial class MountPoint : IDisposable
         return new MountPoint(path, made, logger);
     }
 
+    /// <summary>Goes on with the mount point of the last daemon, without a look at it: that would hang.</summary>
+    internal static MountPoint Adopt(string path, bool isOwned, ILogger logger) => new(path, isOwned, logger);
+
+    /// <summary>Whether the directory goes with the mount.</summary>
+    internal bool IsOwned => _made;
+
     public void Dispose()
     {
         if (!_made)

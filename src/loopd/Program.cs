@@ -1,5 +1,6 @@
 using System.CommandLine;
 using LoopDaemon.Daemon;
+using LoopDaemon.Daemon.Survival;
 using LoopDaemon.Devices;
 using LoopDaemon.Linux;
 using LoopDaemon.Transfers;
@@ -28,7 +29,13 @@ static async Task<int> Run(string[] args)
 
 static async Task<int> Serve(LoopdOptions options)
 {
-    using var end = new EndRequest();
+    if (options.CheckState)
+        return StateCheck.Run(options);
+    using InheritedDescriptors inherited = InheritedDescriptors.Receive();
+    using ServiceNotification? manager = ServiceNotification.Connect();
+    // Over io_uring nothing could go on: what is in the rings of a process ends with it.
+    DescriptorStore? store = options.Engine == Engine.Threads ? DescriptorStore.Find(manager) : null;
+    using var end = new EndRequest(canPark: store is not null);
     using var loggers = new LateLoggers(options.LogLevel);
     TransferRegistry registry = TransferRegistry.CreateDefault();
     var table = new DeviceTable(options.MaxLoop, registry);
@@ -37,16 +44,18 @@ static async Task<int> Serve(LoopdOptions options)
     var passthrough = new KernelPassthrough(loggers.For<KernelPassthrough>());
     var control = new ControlService(table, registry, passthrough, options, directory, events, loggers.For<ControlService>());
     using var service = new LoopService(
-        options, table, new DeviceFileSystem(table, passthrough), passthrough, directory, control, end, loggers.For<LoopService>());
+        options, table, new DeviceFileSystem(table, passthrough), passthrough, directory, control, end, inherited, store,
+        loggers.For<LoopService>());
     await service.StartAsync(CancellationToken.None);
 
     HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
     builder.Services.AddSerilog(loggers.Serilog);
-    builder.Services.AddSystemd();
-    builder.Services.Configure<ConsoleLifetimeOptions>(lifetime => lifetime.SuppressStatusMessages = true);
+    builder.Services.AddSingleton<IHostLifetime, SilentLifetime>();
     // Shutting down waits for the last open device, however long it takes.
     builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = Timeout.InfiniteTimeSpan);
     builder.Services.AddHostedService(_ => service);
+    if (manager is not null)
+        builder.Services.AddHostedService(_ => new ServiceReport(manager, table, service, options.Control, loggers.For<ServiceReport>()));
     if (options.ExitWhenIdle)
         builder.Services.AddHostedService(host => new IdleExit(table, service, events, host.GetRequiredService<IHostApplicationLifetime>()));
     using IHost host = builder.Build();
