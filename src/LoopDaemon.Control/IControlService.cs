@@ -10,7 +10,7 @@ public interface IControlService
 {
     /// <summary>Binds a device.</summary>
     /// <param name="request">What to bind. Its descriptors belong to the server, which closes them when the call
-    /// returns or throws: what is needed longer is duplicated (<see cref="FileDescriptor.Duplicate"/>).</param>
+    /// returns or throws: what is needed longer is duplicated (<see cref="FileDescriptor.Duplicate()"/>).</param>
     /// <param name="caller">Who asks.</param>
     /// <exception cref="ControlException">The device cannot be bound.</exception>
     ConfigureReply Configure(ConfigureRequest request, ControlCaller caller);

@@ -6,6 +6,8 @@ namespace LoopDaemon.Linux;
 /// <summary>File descriptors that travel over a Unix stream socket beside its bytes (SCM_RIGHTS: unix(7), cmsg(3)).</summary>
 public static class DescriptorPassing
 {
+    private const int CredentialBytes = 3 * sizeof(int);
+
     /// <summary>A connected pair of sockets (socketpair(2)), which a child process may inherit.</summary>
     /// <exception cref="LinuxException">No descriptor is left.</exception>
     public static (FileDescriptor Here, FileDescriptor There) CreatePair()
@@ -57,6 +59,38 @@ public static class DescriptorPassing
             if (error == Errno.None)
                 TakeRights(message, descriptors);
             return error;
+        }
+    }
+
+    /// <summary>Receives a datagram, with the descriptors that came with it, and who sent it: the socket has SO_PASSCRED.</summary>
+    /// <param name="socket">The socket's number.</param>
+    /// <param name="destination">Where the datagram goes.</param>
+    /// <param name="descriptors">Where the descriptors are added; they are close-on-exec and the caller's to close.</param>
+    /// <param name="maxDescriptors">How many there is room for.</param>
+    /// <param name="count">The datagram's length in bytes.</param>
+    /// <param name="userId">The sender's user as the kernel attests it; null where it does not.</param>
+    /// <returns>EAGAIN where there is none.</returns>
+    public static unsafe Errno ReceiveDatagram(
+        int socket, Span<byte> destination, List<FileDescriptor> descriptors, int maxDescriptors, out int count, out uint? userId)
+    {
+        userId = null;
+        fixed (byte* start = destination)
+        {
+            Msghdr message = Over((nint)start, destination.Length);
+            message.msg_control = new byte[Syscall.CMSG_SPACE((ulong)maxDescriptors * sizeof(int)) + Syscall.CMSG_SPACE(CredentialBytes)];
+            message.msg_controllen = message.msg_control.Length;
+            Errno error = Repeat(() => Syscall.recvmsg(socket, message, MessageFlags.MSG_CMSG_CLOEXEC | MessageFlags.MSG_DONTWAIT), out count);
+            if (error != Errno.None)
+                return error;
+            TakeRights(message, descriptors);
+            for (long at = Syscall.CMSG_FIRSTHDR(message); at >= 0; at = Syscall.CMSG_NXTHDR(message, at))
+            {
+                // struct ucred of unix(7): pid, uid, gid.
+                var header = Cmsghdr.ReadFromBuffer(message, at);
+                if (header.cmsg_level == UnixSocketProtocol.SOL_SOCKET && header.cmsg_type == UnixSocketControlMessage.SCM_CREDENTIALS)
+                    userId = (uint)Numbers(message, at, CredentialBytes)[1];
+            }
+            return Errno.None;
         }
     }
 

@@ -117,18 +117,43 @@ public sealed class FileDescriptor : SafeHandleMinusOneIsInvalid
 
     /// <summary>A second descriptor of the same open file description, close-on-exec.</summary>
     /// <exception cref="LinuxException">No descriptor is left.</exception>
-    public FileDescriptor Duplicate()
-    {
-        const int DuplicateCloseOnExec = 1030;
-        int fd = Libc.fcntl(Number, DuplicateCloseOnExec, 0);
-        return fd >= 0 ? new FileDescriptor(fd) : throw new LinuxException(LastError.Get(), "cannot duplicate a file descriptor");
-    }
+    public FileDescriptor Duplicate() => Duplicate(0);
 
     /// <summary>Keeps the descriptor from programs that this process executes (FD_CLOEXEC).</summary>
     public Errno CloseOnExec()
     {
         const int SetDescriptorFlags = 2, CloseOnExecFlag = 1;
         return Check(Libc.fcntl(Number, SetDescriptorFlags, CloseOnExecFlag));
+    }
+
+    /// <summary>A second descriptor of the same open file description, close-on-exec, whose number is not below a given one.</summary>
+    /// <exception cref="LinuxException">No such descriptor is left.</exception>
+    public FileDescriptor Duplicate(int leastNumber)
+    {
+        const int DuplicateCloseOnExec = 1030;
+        int fd = Libc.fcntl(Number, DuplicateCloseOnExec, leastNumber);
+        return fd >= 0 ? new FileDescriptor(fd) : throw new LinuxException(LastError.Get(), "cannot duplicate a file descriptor");
+    }
+
+    /// <summary>Whether two descriptors are of one open file description (kcmp(2)); false also where the kernel does not tell.</summary>
+    public bool IsSameDescription(FileDescriptor other)
+    {
+        const int File = 0;
+        int process = Environment.ProcessId;
+        return Libc.kcmp(process, process, File, Number, other.Number) == 0;
+    }
+
+    /// <summary>Raises this process's limit of descriptors as far as it may (RLIMIT_NOFILE).</summary>
+    /// <returns>The limit.</returns>
+    public static unsafe int RaiseLimit()
+    {
+        const int NumberOfFiles = 7;
+        Libc.ResourceLimit limit;
+        if (Libc.getrlimit(NumberOfFiles, &limit) != 0)
+            return 1024;
+        limit.Current = limit.Greatest;
+        _ = Libc.setrlimit(NumberOfFiles, &limit);
+        return (int)Math.Min(limit.Current, int.MaxValue);
     }
 
     /// <summary>Opens the same file anew, by the kernel's own link to it (/proc/self/fd): a description with flags and a lock
@@ -332,6 +357,16 @@ public sealed class FileDescriptor : SafeHandleMinusOneIsInvalid
         var poll = new Libc.PollFd { Fd = Number, Events = PollIn };
         int ready = Libc.poll(&poll, 1, (int)timeout.TotalMilliseconds);
         return ready switch { > 0 => Errno.None, 0 => Errno.ETIMEDOUT, _ => LastError.Get() };
+    }
+
+    /// <summary>Waits until one of two descriptors can be read, or the time is up.</summary>
+    public static unsafe void WaitForAny(int first, int second, TimeSpan timeout)
+    {
+        const short PollIn = 1;
+        Libc.PollFd* polls = stackalloc Libc.PollFd[2];
+        polls[0] = new Libc.PollFd { Fd = first, Events = PollIn };
+        polls[1] = new Libc.PollFd { Fd = second, Events = PollIn };
+        _ = Libc.poll(polls, 2, (int)timeout.TotalMilliseconds);
     }
 
     /// <summary>Whether the other end is gone, as poll(2) tells (POLLERR, POLLHUP).</summary>

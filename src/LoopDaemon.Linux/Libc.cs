@@ -101,6 +101,18 @@ internal static unsafe partial class Libc
         return (int)syscall(Enter, fd, (nint)submit, (nint)complete, (nint)flags, 0, 0);
     }
 
+    internal static int pidfd_open(int process)
+    {
+        const nint Open = 434;
+        return (int)syscall(Open, process, 0, 0, 0, 0, 0);
+    }
+
+    internal static int kcmp(int process, int otherProcess, int type, int fd, int otherFd)
+    {
+        nint compare = RuntimeInformation.ProcessArchitecture == Architecture.Arm64 ? 272 : 312;
+        return (int)syscall(compare, process, otherProcess, type, fd, otherFd, 0);
+    }
+
     [LibraryImport(Library)]
     internal static partial nint signal(int number, nint handler);
 
@@ -117,6 +129,47 @@ internal static unsafe partial class Libc
     internal static partial int tgkill(int process, int thread, int signal);
 
     [LibraryImport(Library, SetLastError = true)]
+    internal static partial int kill(int process, int signal);
+
+    [LibraryImport(Library, SetLastError = true)]
+    internal static partial int waitpid(int process, int* status, int options);
+
+    // The functions of posix_spawn(3) return the error; errno they leave alone.
+
+    [LibraryImport(Library, StringMarshalling = StringMarshalling.Utf8)]
+    internal static partial int posix_spawn(int* process, string path, void* actions, void* attributes, nint* arguments, nint* environment);
+
+    [LibraryImport(Library)]
+    internal static partial int posix_spawn_file_actions_init(void* actions);
+
+    [LibraryImport(Library)]
+    internal static partial int posix_spawn_file_actions_adddup2(void* actions, int fd, int newFd);
+
+    [LibraryImport(Library)]
+    internal static partial int posix_spawn_file_actions_destroy(void* actions);
+
+    [LibraryImport(Library)]
+    internal static partial int posix_spawnattr_init(void* attributes);
+
+    [LibraryImport(Library)]
+    internal static partial int posix_spawnattr_setflags(void* attributes, short flags);
+
+    [LibraryImport(Library)]
+    internal static partial int posix_spawnattr_setsigdefault(void* attributes, void* signals);
+
+    [LibraryImport(Library)]
+    internal static partial int posix_spawnattr_setsigmask(void* attributes, void* signals);
+
+    [LibraryImport(Library)]
+    internal static partial int posix_spawnattr_destroy(void* attributes);
+
+    [LibraryImport(Library, SetLastError = true)]
+    internal static partial int getrlimit(int resource, ResourceLimit* limit);
+
+    [LibraryImport(Library, SetLastError = true)]
+    internal static partial int setrlimit(int resource, ResourceLimit* limit);
+
+    [LibraryImport(Library, SetLastError = true)]
     internal static partial int prctl(int option, nuint second, nuint third, nuint fourth, nuint fifth);
 
     [LibraryImport(Library)]
@@ -130,6 +183,14 @@ internal static unsafe partial class Libc
     internal struct SignalAction
     {
         public nint Handler;
+    }
+
+    /// <summary><c>struct rlimit</c> of getrlimit(2).</summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal struct ResourceLimit
+    {
+        public nuint Current;
+        public nuint Greatest;
     }
 
     /// <summary><c>struct iovec</c> of readv(2).</summary>

@@ -9,11 +9,11 @@ public static class ThreadInterrupt
     /// <summary>A real-time signal that neither the C library (32, 33) nor .NET (34) uses.</summary>
     private const int Signal = 42;
 
-    private static readonly bool _installed = Install();
+    private static readonly bool Installed = Install();
 
     /// <summary>Makes the calling thread one that can be interrupted.</summary>
     /// <returns>Its number, for <see cref="Send"/>.</returns>
-    public static int Enter() => _installed ? Libc.gettid() : 0;
+    public static int Enter() => Installed ? Libc.gettid() : 0;
 
     /// <summary>Interrupts a thread of this process, if it waits in a call; otherwise nothing happens.</summary>
     public static void Send(int thread) => _ = Libc.tgkill(Libc.getpid(), thread, Signal);

@@ -136,7 +136,7 @@ internal sealed class Daemon
             Directory.CreateDirectory(Path.GetDirectoryName(log)!);
             var start = new ProcessStartInfo("/bin/sh")
             {
-                ArgumentList = { "-c", "exec setsid \"$0\" --exit-when-idle </dev/null >>\"$1\" 2>&1", loopd, log },
+                ArgumentList = { "-c", "exec setsid \"$0\" --supervise --exit-when-idle </dev/null >>\"$1\" 2>&1", loopd, log },
                 UseShellExecute = false,
                 WorkingDirectory = "/",
             };

@@ -489,6 +489,12 @@ internal sealed partial class LoopService(
     [LoggerMessage(LogLevel.Warning, "{MountPoint} is out of sight, as the last loopd was about to end: serving what is still open to its last close")]
     private static partial void LogOutOfSight(ILogger logger, string mountPoint);
 
+    /// <summary>Says what this process may not do to be safe when memory is short.</summary>
+    internal void LogUnsparing(Errno flusher, Errno spared) => LogUnsparing(logger, flusher.Name(), spared.Name());
+
+    [LoggerMessage(LogLevel.Information, "without CAP_SYS_RESOURCE this loopd is a little less safe when memory is short (PR_SET_IO_FLUSHER: {Flusher}, oom_score_adj: {Spared})")]
+    private static partial void LogUnsparing(ILogger logger, string flusher, string spared);
+
     [LoggerMessage(LogLevel.Information, "parked: {MountPoint} waits for the next loopd")]
     private static partial void LogParked(ILogger logger, string mountPoint);
 

@@ -28,11 +28,16 @@ internal enum Engine
 /// <param name="LogLevel">What is logged.</param>
 /// <param name="ExitWhenIdle">End with the last device.</param>
 /// <param name="Resend">After a crash, have the kernel send again what no slot holds.</param>
+/// <param name="Supervise">Run the daemon as a child, and start the next one when it dies.</param>
+/// <param name="Watchdog">How long a supervised daemon may give no sign of life.</param>
 /// <param name="CheckState">Only tell whether the running daemon's state is understood.</param>
 internal sealed record LoopdOptions(
     int MaxLoop, string Mount, string Control, UnixFileMode ControlMode, Engine Engine, int Threads, Passthrough Passthrough,
-    LogEventLevel LogLevel, bool ExitWhenIdle, bool Resend, bool CheckState)
+    LogEventLevel LogLevel, bool ExitWhenIdle, bool Resend, bool CheckState, bool Supervise, TimeSpan Watchdog)
 {
+    /// <summary>The one option that the daemon itself is not given.</summary>
+    internal const string SuperviseOption = "--supervise";
+
     private const string OwnerOnly = "0600";
 
     /// <summary>The command line; what it gives goes to <paramref name="run"/>, whose result is the exit code.</summary>
@@ -64,19 +69,26 @@ internal sealed record LoopdOptions(
         {
             Description = "Only tell whether this program could go on where the running daemon is (exit code 0) or not (1)",
         };
+        var watchdog = new Setting<TimeSpan>("--watchdog", "SECONDS", "30",
+            "With --supervise: how long the daemon may give no sign of life before it is ended and the next one started",
+            text => TimeSpan.FromSeconds(Number(text, 1, 3600)));
+        var supervise = new Option<bool>(SuperviseOption)
+        {
+            Description = "Run the daemon as a child that may die without a loss: where it ends, the next one goes on with its mount. SIGHUP upgrades it, SIGINT and SIGTERM end it",
+        };
         var command = new RootCommand(
             "Loop devices in user space: shows numbered block files on a FUSE mount, each bound to a backing file through a pipeline of transfers. "
             + "Each option with a value can be given as an environment variable instead, such as LOOPD_MAX_LOOP.")
         {
             maxLoop.Option, mount.Option, control.Option, controlMode.Option, engine.Option, threads.Option, passthrough.Option,
-            logLevel.Option, exitWhenIdle, noResend, checkState,
+            logLevel.Option, exitWhenIdle, supervise, watchdog.Option, noResend, checkState,
         };
         command.SetAction((parsed, _) =>
         {
             var options = new LoopdOptions(
                 maxLoop.Of(parsed), mount.Of(parsed), control.Of(parsed), controlMode.Of(parsed), engine.Of(parsed),
                 threads.Of(parsed), passthrough.Of(parsed), logLevel.Of(parsed), parsed.GetValue(exitWhenIdle),
-                !parsed.GetValue(noResend), parsed.GetValue(checkState));
+                !parsed.GetValue(noResend), parsed.GetValue(checkState), parsed.GetValue(supervise), watchdog.Of(parsed));
             // In the environment it may be meant for another daemon; here it would be a misunderstanding.
             return options.Engine == Engine.Uring && parsed.GetValue(threads.Option) is not null
                 ? throw new FormatException("--threads is for --engine threads: uring has two for each processor")

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using LoopDaemon.Daemon;
+using LoopDaemon.Daemon.Supervision;
 using LoopDaemon.Daemon.Survival;
 using LoopDaemon.Devices;
 using LoopDaemon.Linux;
@@ -31,10 +32,18 @@ static async Task<int> Serve(LoopdOptions options)
 {
     if (options.CheckState)
         return StateCheck.Run(options);
+    if (options.Supervise)
+    {
+        string[] arguments = [.. Environment.GetCommandLineArgs().Skip(1).Where(argument => argument != LoopdOptions.SuperviseOption)];
+        return Supervisor.Run(arguments, options.Watchdog);
+    }
     using InheritedDescriptors inherited = InheritedDescriptors.Receive();
     using ServiceNotification? manager = ServiceNotification.Connect();
     // Over io_uring nothing could go on: what is in the rings of a process ends with it.
     DescriptorStore? store = options.Engine == Engine.Threads ? DescriptorStore.Find(manager) : null;
+    // Before there are other threads, which take it over. The score -900 leaves the kernel a way out if it is this process that eats
+    // the memory.
+    Errno flusher = MemoryPressure.ServeWriteback(), spared = MemoryPressure.SpareProcess(-900);
     using var end = new EndRequest(canPark: store is not null);
     using var loggers = new LateLoggers(options.LogLevel);
     TransferRegistry registry = TransferRegistry.CreateDefault();
@@ -47,6 +56,9 @@ static async Task<int> Serve(LoopdOptions options)
         options, table, new DeviceFileSystem(table, passthrough), passthrough, directory, control, end, inherited, store,
         loggers.For<LoopService>());
     await service.StartAsync(CancellationToken.None);
+    manager?.Send("READY=1");
+    if (store is not null && (flusher != Errno.None || spared != Errno.None))
+        service.LogUnsparing(flusher, spared);
 
     HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
     builder.Services.AddSerilog(loggers.Serilog);

@@ -8,7 +8,7 @@ using Microsoft.Extensions.Logging;
 
 namespace LoopDaemon.Daemon;
 
-/// <summary>Tells the service manager how the daemon is: ready, what it serves, and, where it wants to know, that it is alive.
+/// <summary>Tells the service manager how the daemon is: what it serves, and, where it wants to know, that it is alive.
 /// Alive means that a request through the control socket is answered, that all reader threads are there, and that no request
 /// of the kernel's waits while one of them idles. (A look at the mount would tell the same, but a thread of the daemon must not
 /// wait for the daemon: killed in that moment, it would linger until its successor answers, which waits for it to end.)</summary>
@@ -20,7 +20,6 @@ internal sealed partial class ServiceReport(
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
-        manager.Send($"READY=1\nSTATUS={Status()}");
         TimeSpan? limit = WatchdogLimit();
         await Task.WhenAll(ReportStatus(stoppingToken), limit is { } time ? Ping(time, stoppingToken) : Task.CompletedTask);
     }
