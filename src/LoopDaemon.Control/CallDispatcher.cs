@@ -35,6 +35,7 @@ internal sealed class CallDispatcher
             [VarlinkInterfaces.Control + ".Rescan"] = Rescan,
             [VarlinkInterfaces.Control + ".Add"] = Add,
             [VarlinkInterfaces.Control + ".Remove"] = Remove,
+            [VarlinkInterfaces.Control + ".Shutdown"] = Shutdown,
             [VarlinkInterfaces.Control + ".GetDaemon"] = GetDaemon,
             [VarlinkInterfaces.Control + ".List"] = List,
             [VarlinkInterfaces.Control + ".GetStatus"] = GetStatus,
@@ -239,6 +240,14 @@ internal sealed class CallDispatcher
     private ReadOnlyMemory<byte> Remove(ParameterReader parameters, ControlCaller caller)
     {
         _service.Remove(Device(parameters), caller);
+        return Done();
+    }
+
+    private ReadOnlyMemory<byte> Shutdown(ParameterReader parameters, ControlCaller caller)
+    {
+        var mode = (ShutdownMode)(parameters.OptionalChoice("mode", "refuse", "lazy", "force") ?? 0);
+        parameters.Finish();
+        _service.Shutdown(mode, caller);
         return Done();
     }
 

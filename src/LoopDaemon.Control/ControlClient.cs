@@ -121,6 +121,11 @@ public sealed class ControlClient : IDisposable
     public IEnumerable<DeviceEvent> Monitor() =>
         Stream("Monitor", WireFormat.Default.MonitorReply, Timeout.InfiniteTimeSpan).Select(reply => reply.Event);
 
+    /// <summary>Ends the daemon; it has ended some time after this has returned.</summary>
+    /// <exception cref="ControlException">A device is open, or the caller may not.</exception>
+    public void Shutdown(ShutdownMode mode) =>
+        Call("Shutdown", new ShutdownCall(mode), WireFormat.Default.ShutdownCall, WireFormat.Default.NoParameters);
+
     /// <summary>The daemon itself.</summary>
     /// <exception cref="ControlException">The daemon fails.</exception>
     public DaemonStatus GetDaemon() => Call("GetDaemon", WireFormat.Default.DaemonStatus);

@@ -83,6 +83,12 @@ public interface IControlService
     /// <param name="caller">Who asks.</param>
     DaemonStatus GetDaemon(ControlCaller caller);
 
+    /// <summary>Ends the daemon, after the reply.</summary>
+    /// <param name="mode">What is done about devices that are open.</param>
+    /// <param name="caller">Who asks.</param>
+    /// <exception cref="ControlException">A device is open, or the caller may not.</exception>
+    void Shutdown(ShutdownMode mode, ControlCaller caller);
+
     /// <summary>The bound devices that the caller may see, by number.</summary>
     /// <param name="caller">Who asks.</param>
     IReadOnlyList<DeviceStatus> List(ControlCaller caller);

@@ -10,7 +10,8 @@ namespace LoopDaemon.Daemon;
 /// <summary>What the control socket's methods do. Root and the daemon's own user may do everything, anybody else sees and
 /// clears what he bound.</summary>
 internal sealed partial class ControlService(
-    DeviceTable table, TransferRegistry registry, KernelPassthrough passthrough, LoopdOptions options, DeviceDirectory directory, EventFeed events, ILogger<ControlService> logger) : IControlService
+    DeviceTable table, TransferRegistry registry, KernelPassthrough passthrough, LoopdOptions options, DeviceDirectory directory, EventFeed events, EndRequest end,
+    ILogger<ControlService> logger) : IControlService
 {
     private const int PermissionBits = 0b110_110_110;
     private const int OwnerOnly = 0b110_000_000;
@@ -137,6 +138,16 @@ internal sealed partial class ControlService(
 
     public IEnumerable<DeviceEvent> Monitor(ControlCaller caller, CancellationToken ended) =>
         events.Listen(binding => MayControl(binding, caller), ended);
+
+    public void Shutdown(ShutdownMode mode, ControlCaller caller)
+    {
+        if (!caller.IsRoot && caller.Peer.UserId != Credentials.UserId)
+            throw new ControlException(ControlError.PermissionDenied, "only root and the daemon's own user may end it");
+        if (mode == ShutdownMode.Refuse && new Holders(table, directory).Describe() is { Count: > 0 } holders)
+            throw new ControlException(ControlError.Busy, $"still open: {string.Join(", ", holders)}");
+        LogShutdown(logger, caller.Peer.ProcessId, caller.Peer.UserId, mode);
+        end.Ask(mode == ShutdownMode.Force ? EndKind.Abandon : EndKind.Finish);
+    }
 
     public DaemonStatus GetDaemon(ControlCaller caller) =>
         new(directory.Path, table.MaxLoop, DeviceTable.Limit, Environment.ProcessId);
@@ -316,6 +327,9 @@ internal sealed partial class ControlService(
         Errno.EPERM or Errno.EACCES => ControlError.PermissionDenied,
         _ => ControlError.Failed,
     };
+
+    [LoggerMessage(LogLevel.Information, "process {ProcessId} of user {Uid} ends this daemon ({Mode})")]
+    private static partial void LogShutdown(ILogger logger, uint processId, uint uid, ShutdownMode mode);
 
     [LoggerMessage(LogLevel.Information, "bind for user {Uid} refused: {Reason}")]
     private static partial void LogRefused(ILogger logger, uint uid, string reason);

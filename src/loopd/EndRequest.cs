@@ -7,6 +7,8 @@ internal enum EndKind
 {
     /// <summary>Unmount; what is still open is served to its last close.</summary>
     Finish,
+    /// <summary>Unmount; what is still open is taken away.</summary>
+    Abandon,
     /// <summary>Stop where the work is, for the next daemon to go on with the mount.</summary>
     Park,
 }

@@ -225,12 +225,14 @@ internal sealed partial class LoopService(
             if (error == Errno.EBUSY)
             {
                 // Now, while the mount is still in sight to find them by.
-                _holders = string.Join(", ", Holders());
+                _holders = string.Join(", ", new Holders(table, directory).Describe());
                 LogBusy(logger, _holders);
                 error = FuseMount.Unmount(_mount.MountPoint, detach: true);
             }
             // EINVAL: it went out of sight with the daemon before this one.
-            if (error is Errno.None or Errno.EINVAL)
+            if (error is Errno.None or Errno.EINVAL && end.Kind == EndKind.Abandon && _holders.Length > 0)
+                LogAbandoned(logger, _holders);
+            else if (error is Errno.None or Errno.EINVAL)
                 await _server.Completion.WaitAsync(CancellationToken.None);
             else
                 LogTrouble(logger, $"cannot unmount {_mount.MountPoint}: {error.Describe()}");
@@ -418,21 +420,8 @@ internal sealed partial class LoopService(
     private void EndAtOnce(PosixSignalContext context)
     {
         LogAbandoned(logger, _holders);
+        _keeper?.Forget();
         Environment.Exit(1);
-    }
-
-    private IEnumerable<string> Holders()
-    {
-        IReadOnlyList<KernelLoop.Attached> loops = KernelLoop.List();
-        IReadOnlyList<MountEntry> mounts = MountTable.Read();
-        foreach (LoopDevice device in table.Devices.Where(device => device.Openers > 0))
-        {
-            string path = directory.PathOf(device);
-            string? on = loops.FirstOrDefault(loop => loop.BackingFile.StartsWith(path, StringComparison.Ordinal)
-                && Path.GetFileName(loop.BackingFile.Split(' ')[0]) == device.Name)?.Path;
-            string? at = mounts.FirstOrDefault(mount => mount.Source == on)?.MountPoint;
-            yield return on is null ? device.Name : at is null ? $"{device.Name} by {on}" : $"{device.Name} by {on} on {at}";
-        }
     }
 
     [LoggerMessage(LogLevel.Information, "ready: {Devices} devices on {MountPoint}, control socket {Socket}, engine {Engine}")]
@@ -474,7 +463,7 @@ internal sealed partial class LoopService(
     [LoggerMessage(LogLevel.Warning, "still open: {Holders}; serving until the last close, a second signal ends at once and loses what is not written")]
     private static partial void LogBusy(ILogger logger, string holders);
 
-    [LoggerMessage(LogLevel.Error, "ended by a second signal while open: {Holders}")]
+    [LoggerMessage(LogLevel.Error, "ended while open: {Holders}")]
     private static partial void LogAbandoned(ILogger logger, string holders);
 
     [LoggerMessage(LogLevel.Warning, "waiting for the last threads of the loopd before this one{Holder}: what they still write must come first")]

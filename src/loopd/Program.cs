@@ -51,7 +51,7 @@ static async Task<int> Serve(LoopdOptions options)
     var directory = new DeviceDirectory();
     var events = new EventFeed(table, directory);
     var passthrough = new KernelPassthrough(loggers.For<KernelPassthrough>());
-    var control = new ControlService(table, registry, passthrough, options, directory, events, loggers.For<ControlService>());
+    var control = new ControlService(table, registry, passthrough, options, directory, events, end, loggers.For<ControlService>());
     using var service = new LoopService(
         options, table, new DeviceFileSystem(table, passthrough), passthrough, directory, control, end, inherited, store,
         loggers.For<LoopService>());

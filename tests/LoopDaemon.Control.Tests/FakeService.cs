@@ -87,6 +87,8 @@ internal sealed class FakeService : IControlService
 
     public void Remove(int device, ControlCaller caller) => Calls.Add((nameof(Remove), device));
 
+    public void Shutdown(ShutdownMode mode, ControlCaller caller) => Calls.Add((nameof(Shutdown), mode));
+
     public IEnumerable<DeviceEvent> Monitor(ControlCaller caller, CancellationToken ended)
     {
         yield return new DeviceEvent { Kind = EventKind.Ready, Time = 1 };

@@ -25,6 +25,8 @@ internal sealed record SetDirectIoCall(int Device, bool Enable);
 
 internal sealed record SetSectorSizeCall(int Device, int SectorSize);
 
+internal sealed record ShutdownCall(ShutdownMode Mode);
+
 internal sealed record MonitorReply(DeviceEvent Event);
 
 internal sealed record NoParameters;
@@ -53,6 +55,7 @@ internal sealed record ControlErrorParameters(string Errno, string Message);
 [JsonSerializable(typeof(ChangeBackingFileCall))]
 [JsonSerializable(typeof(SetDirectIoCall))]
 [JsonSerializable(typeof(SetSectorSizeCall))]
+[JsonSerializable(typeof(ShutdownCall))]
 [JsonSerializable(typeof(NoParameters))]
 [JsonSerializable(typeof(ConfigureReply))]
 [JsonSerializable(typeof(ClearReply))]

@@ -13,6 +13,7 @@ internal static class Verbs
         ("monitor", () => new MonitorVerb()),
         ("wait", () => new WaitVerb()),
         ("rescan", () => new RescanVerb()),
+        ("shutdown", () => new ShutdownVerb()),
         ("transfers", () => new TransfersVerb()),
         ("completion", () => new CompletionVerb()),
         ("help", () => new HelpVerb()),

@@ -93,7 +93,7 @@ internal sealed class WaitVerb : Verb
         }
     }
 
-    private static TimeSpan ParsePatience(string text) =>
+    internal static TimeSpan ParsePatience(string text) =>
         double.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double seconds)
             ? TimeSpan.FromMilliseconds(Math.Min(seconds * 1000, int.MaxValue))
             : throw new CommandException($"failed to parse timeout: '{text}': {Errno.EINVAL.Describe()}");
