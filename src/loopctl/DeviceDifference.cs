@@ -38,6 +38,7 @@ internal static class DeviceDifference
         compare(device.Partscan, wanted.Partscan, scan => scan ? "partscan" : "no partscan");
         if (device.DirectIo != wanted.DirectIo && (device.DirectIo || TakesDirectIo(wanted.BackingFile)))
             compare(device.DirectIo, wanted.DirectIo, direct => $"direct-io={(direct ? "on" : "off")}");
+        compare(device.Owner, Credentials.UserId, number => $"owner {number}");
         compare(device.Group, group, number => $"group {number}");
         compare(device.Mode, mode, bits => $"mode 0{Convert.ToString(bits, 8)}");
         compare(device.Reference, wanted.Reference, text => $"reference '{text}'");

@@ -112,6 +112,21 @@ public sealed class ApplyTests : IClassFixture<SharedLoopd>, IDisposable
         Assert.Equal(["", "more", "data"], _loopd.List().Select(device => device.Reference));
     }
 
+    /// <summary>Another user who may bind devices gives them any reference, and takes no name from root's table with it.</summary>
+    [Fact]
+    public void A_name_is_that_of_ones_own_devices()
+    {
+        AnotherUser.SkipUnlessPossible();
+        const UnixFileMode Anyone = (UnixFileMode)0b110_110_110, OwnerOnly = (UnixFileMode)0b110_000_000;
+        File.SetUnixFileMode(_loopd.Socket, Anyone);
+        AnotherUser.Control(_loopd, "loop0", _image, "--loop-ref", "data").Succeeded();
+        File.SetUnixFileMode(_loopd.Socket, OwnerOnly);
+        Table($"data {_image} - ro");
+        Assert.Equal($"data: {_loopd.Device(1)}\n", Apply().Succeeded().Output);
+        Table($"loop0 {_image} - ro,loop-ref=data,group={AnotherUser.Id}");
+        Apply().Refused($"{_loopd.Device(0)} is bound otherwise: owner {AnotherUser.Id} instead of owner 0: ");
+    }
+
     [Fact]
     public void A_line_that_fails_does_not_stop_the_others()
     {

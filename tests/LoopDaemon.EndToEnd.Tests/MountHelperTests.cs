@@ -205,6 +205,34 @@ public sealed class MountHelperTests : IClassFixture<SharedLoopd>, IDisposable
     }
 
     [Fact]
+    public void What_is_mounted_elsewhere_too_is_not_waited_for()
+    {
+        Directory.CreateDirectory(In("second"));
+        Helper("mount.loopd", _image, _directory, "-o", Options).Succeeded();
+        Shell.Run("mount", "--bind", _directory, In("second")).Succeeded();
+        Helper("umount.loopd", _directory).Succeeded();
+        Assert.Equal("hello, world", File.ReadAllText(In("second/hello")));
+        Helper("umount.loopd", In("second")).Succeeded();
+        Assert.Empty(_loopd.List());
+    }
+
+    [Fact]
+    public void Another_mount_namespace()
+    {
+        string output = Shell.Bash($"""
+            mkfifo '{In("ready")}' '{In("end")}'
+            unshare -m --propagation private bash -c "echo > '{In("ready")}'; read < '{In("end")}'; cat '{In("mnt/hello")}'" &
+            read < '{In("ready")}'
+            '{In("sbin/mount.loopd")}' '{_image}' '{_directory}' -N /proc/$!/ns/mnt --control '{_loopd.Socket}' -o '{Options}'
+            ls -A '{_directory}'
+            echo > '{In("end")}'
+            wait
+            """);
+        Assert.Equal("hello, world", output);
+        AssertGone();
+    }
+
+    [Fact]
     public void A_lazy_umount_does_not_wait()
     {
         Helper("mount.loopd", _image, _directory, "-o", Options).Succeeded();

@@ -30,14 +30,14 @@ internal sealed class ImageUnmount
         KernelLoop.List().FirstOrDefault(attached => attached.Path == mounted.Source && DeviceName.IsOnLoopdMount(attached.BackingFile))
         ?? throw new CommandException($"{mounted.MountPoint}: is not mounted from a device of loopd: use umount");
 
-    /// <summary>Unmounts it. What stays mounted, as in read-only mode (umount -r), is not waited for.</summary>
+    /// <summary>Unmounts it. What stays mounted, read-only (umount -r) or elsewhere too, is not waited for.</summary>
     /// <param name="arguments">Further arguments for umount(8).</param>
     /// <exception cref="CommandException">It cannot be unmounted, or something holds on to the devices.</exception>
     internal void Run(params IEnumerable<string> arguments)
     {
         ExternalProgram.RunOrFail($"{_mounted.MountPoint} cannot be unmounted", "umount", ["-i", .. arguments, "--", _mounted.MountPoint]);
         var clock = Stopwatch.StartNew();
-        while (!MountTable.Read().Contains(_mounted) && IsBound())
+        while (!MountTable.Read().Any(mount => mount.Source == _mounted.Source) && IsBound())
         {
             if (clock.Elapsed > ChainTime)
                 throw new CommandException($"{_mounted.MountPoint} is unmounted, but {_loop.Path} on {_loop.BackingFile} is still in use");

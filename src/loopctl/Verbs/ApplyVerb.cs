@@ -110,10 +110,12 @@ internal sealed class ApplyVerb : Verb
         }
     }
 
-    /// <summary>The line's device, if it is bound: that of its number, or that which has its name for a reference.</summary>
+    /// <summary>The line's device, if it is bound: that of its number, or one of this user's that has its name for a reference
+    /// (others may write there what they like).</summary>
     private static DeviceStatus? FindBound(LooptabLine line, ConfigureRequest request, ControlClient client)
     {
-        DeviceStatus[] bound = [.. client.List().Where(device => line.Device is { } number ? device.Device == number : device.Reference == line.Name)];
+        DeviceStatus[] bound = [.. client.List().Where(device =>
+            line.Device is { } number ? device.Device == number : device.Reference == line.Name && device.Owner == Credentials.UserId)];
         return Array.Find(bound, device => DeviceDifference.Of(device, request, client) is null) ?? bound.FirstOrDefault();
     }
 }
