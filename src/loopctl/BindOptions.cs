@@ -6,9 +6,14 @@ namespace LoopDaemon.CommandLine;
 /// <summary>The options that say how a file is bound, which mount shares with what losetup does.</summary>
 internal sealed class BindOptions
 {
+    private readonly TransferSpelling _spelling;
+
     /// <param name="offsetNames">How the offset's option is written: <c>-o</c> is mount's own there.</param>
-    internal BindOptions(string offsetNames)
+    /// <param name="spelling">How complaints write the options of transfers; null for those of the command line.</param>
+    internal BindOptions(string offsetNames, TransferSpelling? spelling = null)
     {
+        _spelling = spelling ?? TransferSpelling.CommandLine;
+        Transfers = new TransferOptions(_spelling);
         OffsetOption = new Option(offsetNames, "BYTES", "begin at this offset into FILE", value => Offset = SizeText.Parse(value, "offset"));
         SizeLimitOption = new Option("--sizelimit", "BYTES", "use no more than this much of FILE", value => SizeLimit = SizeText.Parse(value, "size"));
         PassthroughOption = new Option("--passthrough", "auto|on|off", "whether the kernel reads and writes FILE itself where the device is just that file",
@@ -27,7 +32,7 @@ internal sealed class BindOptions
 
     internal Option PassthroughOption { get; }
 
-    internal TransferOptions Transfers { get; } = new();
+    internal TransferOptions Transfers { get; }
 
     /// <summary>Where the device begins in the file, in bytes; null where that is not given.</summary>
     internal ulong? Offset { get; private set; }
@@ -44,7 +49,11 @@ internal sealed class BindOptions
     /// <param name="path">The backing file.</param>
     /// <returns>The request; its descriptors are the caller's, and end with this short-lived process at the latest.</returns>
     /// <exception cref="CommandException">The file, a key or an option will not do.</exception>
-    internal ConfigureRequest Request(string path)
+    internal ConfigureRequest Request(string path) => Transfers.ApplyKeyFiles(RequestWithoutKeys(path));
+
+    /// <summary>Opens the file, and makes a request that lacks the keys.</summary>
+    /// <exception cref="CommandException">The file or an option will not do.</exception>
+    internal ConfigureRequest RequestWithoutKeys(string path)
     {
         bool readOnly = ReadOnly;
         FileDescriptor file = BackingFile.Open(path, ref readOnly);
@@ -70,11 +79,15 @@ internal sealed class BindOptions
 
     /// <summary>Gets the keys that come from pass phrases, and has the daemon bind it.</summary>
     /// <exception cref="CommandException">A pass phrase cannot be had.</exception>
+    /// <exception cref="ControlException">The daemon refuses, as <see cref="Configure"/> says.</exception>
+    internal ConfigureReply Bind(ControlClient client, ConfigureRequest request) =>
+        Configure(client, Transfers.ApplyPassphrases(request, client));
+
+    /// <summary>Has the daemon bind it.</summary>
     /// <exception cref="ControlException">The daemon refuses; where a transfer wants the key that no option gave, the
     /// message says how to give it.</exception>
-    internal ConfigureReply Bind(ControlClient client, ConfigureRequest request)
+    internal ConfigureReply Configure(ControlClient client, ConfigureRequest request)
     {
-        request = Transfers.ApplyPassphrases(request, client);
         try
         {
             return client.Configure(request);
@@ -82,7 +95,7 @@ internal sealed class BindOptions
         catch (ControlException refused) when (refused.Error == ControlError.BadKey && request.Transfers.All(transfer => transfer.Key is null))
         {
             throw new ControlException(
-                refused.Error, refused.Errno, $"{refused.Message}: give it with --key-file FILE or --pass-fd N, or with several transfers -e NAME:key-file=FILE", refused);
+                refused.Error, refused.Errno, $"{refused.Message}: give it {_spelling.GiveKey}, or with several transfers {_spelling.TransferWithKey}", refused);
         }
     }
 }

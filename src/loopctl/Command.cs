@@ -23,6 +23,9 @@ internal abstract class Command
             new Option("-V --version", "display the version", () => _instead = PrintVersion));
     }
 
+    /// <summary>The program that it is a command of.</summary>
+    internal virtual string CalledAs => Program;
+
     /// <summary>The verb; empty for what losetup does.</summary>
     internal abstract string Name { get; }
 
@@ -103,6 +106,6 @@ internal abstract class Command
     /// <summary>Does what the options and operands say.</summary>
     protected abstract int Run(IReadOnlyList<string> operands);
 
-    private static void PrintVersion() =>
-        Console.Out.WriteLine($"{Program} from LoopDaemon {typeof(Command).Assembly.GetName().Version?.ToString(3)}");
+    private void PrintVersion() =>
+        Console.Out.WriteLine($"{CalledAs} from LoopDaemon {typeof(Command).Assembly.GetName().Version?.ToString(3)}");
 }

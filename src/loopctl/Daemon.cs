@@ -10,7 +10,6 @@ internal sealed class Daemon
     private static readonly TimeSpan StartTime = TimeSpan.FromSeconds(20);
     private static readonly TimeSpan Step = TimeSpan.FromMilliseconds(5);
 
-    private readonly string _socket;
     private readonly bool _isDefault;
 
     /// <summary>The daemon on a socket: the given one, LOOPD_CONTROL's, or the default one.</summary>
@@ -21,8 +20,11 @@ internal sealed class Daemon
             throw new CommandException("--control must name a socket");
         string? chosen = socket ?? Environment.GetEnvironmentVariable("LOOPD_CONTROL");
         _isDefault = string.IsNullOrEmpty(chosen);
-        _socket = _isDefault ? RuntimeDirectory.DefaultSocket : Path.GetFullPath(chosen!);
+        Socket = _isDefault ? RuntimeDirectory.DefaultSocket : Path.GetFullPath(chosen!);
     }
+
+    /// <summary>The path of its control socket.</summary>
+    internal string Socket { get; }
 
     /// <summary>The process that <see cref="ConnectOrStart"/> started, or 0.</summary>
     internal int StartedProcess { get; private set; }
@@ -33,15 +35,15 @@ internal sealed class Daemon
     {
         try
         {
-            return ControlClient.Connect(_socket);
+            return ControlClient.Connect(Socket);
         }
         catch (DaemonUnavailableException unavailable) when (unavailable.IsNotRunning)
         {
-            throw new CommandException($"no daemon answers on {_socket}: start one with loopd{(_isDefault ? "" : $" --control {_socket}")}");
+            throw new CommandException($"no daemon answers on {Socket}: start one with loopd{(_isDefault ? "" : $" --control {Socket}")}");
         }
         catch (DaemonUnavailableException unavailable) when (unavailable.Errno is Errno.EACCES or Errno.EPERM)
         {
-            throw new CommandException($"permission denied on the control socket {_socket}: be root, or run a loopd of your own");
+            throw new CommandException($"permission denied on the control socket {Socket}: be root, or run a loopd of your own");
         }
         catch (DaemonUnavailableException unavailable)
         {
@@ -57,7 +59,7 @@ internal sealed class Daemon
     {
         try
         {
-            return ControlClient.Connect(_socket);
+            return ControlClient.Connect(Socket);
         }
         catch (DaemonUnavailableException unavailable) when (_isDefault && unavailable.IsNotRunning)
         {
@@ -75,7 +77,7 @@ internal sealed class Daemon
     {
         try
         {
-            return ControlClient.Connect(_socket, TimeSpan.FromSeconds(1));
+            return ControlClient.Connect(Socket, TimeSpan.FromSeconds(1));
         }
         catch (DaemonUnavailableException)
         {
@@ -95,7 +97,7 @@ internal sealed class Daemon
         {
             try
             {
-                return ControlClient.Connect(_socket);
+                return ControlClient.Connect(Socket);
             }
             catch (DaemonUnavailableException unavailable) when (unavailable.IsNotRunning && clock.Elapsed < StartTime)
             {
@@ -103,7 +105,7 @@ internal sealed class Daemon
                 if (started is null || (started.HasExited && started.ExitCode != 0))
                 {
                     if (started is not null && !WasFenced())
-                        throw new CommandException($"no daemon answers on {_socket}, and none could be started: {LastLogLine()}");
+                        throw new CommandException($"no daemon answers on {Socket}, and none could be started: {LastLogLine()}");
                     started = Start();
                     StartedProcess = started.Id;
                 }
@@ -111,7 +113,7 @@ internal sealed class Daemon
             }
             catch (DaemonUnavailableException unavailable) when (unavailable.IsNotRunning)
             {
-                throw new CommandException($"no daemon answers on {_socket}, and the one that was started does not get ready: see {RuntimeDirectory.DefaultLog}");
+                throw new CommandException($"no daemon answers on {Socket}, and the one that was started does not get ready: see {RuntimeDirectory.DefaultLog}");
             }
             catch (DaemonUnavailableException)
             {

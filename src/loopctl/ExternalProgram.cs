@@ -38,11 +38,12 @@ internal static class ExternalProgram
     /// <param name="failure">What it means if it does not, naming the file; what the program printed follows.</param>
     /// <param name="program">The program.</param>
     /// <param name="arguments">Its arguments.</param>
-    /// <exception cref="CommandException">It failed, or is not installed.</exception>
+    /// <exception cref="ExternalProgramException">It failed.</exception>
+    /// <exception cref="CommandException">It is not installed.</exception>
     internal static void RunOrFail(string failure, string program, params IEnumerable<string> arguments)
     {
         (int exitCode, string output) = Run(program, arguments);
         if (exitCode != 0)
-            throw new CommandException($"{failure}: {(output.Length > 0 ? output : $"{program} failed with exit code {exitCode}")}");
+            throw new ExternalProgramException(exitCode, $"{failure}: {(output.Length > 0 ? output : $"{program} failed with exit code {exitCode}")}");
     }
 }

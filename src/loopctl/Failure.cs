@@ -22,12 +22,15 @@ internal static class Failure
             Complain($"{what}: {warning}");
     }
 
+    /// <summary>The name that the program was called by, which begins its sentences.</summary>
+    internal static string Speaker { get; set; } = Command.Program;
+
     /// <summary>Writes a sentence to standard error, on one line also where another program printed it on several.</summary>
     internal static void Complain(string sentence)
     {
         string[] lines = sentence.Contains('\n', StringComparison.Ordinal)
             ? sentence.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries) : [sentence];
-        string program = Screen.ErrorHasStyles ? $"\e[31m{Command.Program}:\e[0m" : $"{Command.Program}:";
+        string program = Screen.ErrorHasStyles ? $"\e[31m{Speaker}:\e[0m" : $"{Speaker}:";
         Console.Error.WriteLine($"{program} {string.Join(' ', lines)}");
     }
 }

@@ -9,6 +9,16 @@ internal sealed record Invocation(Command Command, IReadOnlyList<string> Words, 
 {
     private const string ControlOption = $"--{Command.Control}";
 
+    /// <summary>Reads the command line of a program that has several names.</summary>
+    /// <param name="program">The name that it was called by.</param>
+    /// <param name="words">The words behind the name.</param>
+    internal static Invocation Read(string program, IReadOnlyList<string> words) => program switch
+    {
+        MountHelper.ProgramName => new Invocation(new MountHelper(), words, null),
+        UmountHelper.ProgramName => new Invocation(new UmountHelper(), words, null),
+        _ => Read(words),
+    };
+
     internal static Invocation Read(IReadOnlyList<string> words)
     {
         string? control = null;

@@ -7,7 +7,12 @@ const Errno BrokenPipe = (Errno)32;
 
 Console.SetOut(new StandardStream(1, isBuffered: true));
 Console.SetError(new StandardStream(2, isBuffered: false));
-int exitCode = Run(() => Invocation.Read(args).Run());
+int exitCode = Run(() =>
+{
+    Invocation line = Invocation.Read(ProgramName.Called(), args);
+    Failure.Speaker = line.Command.CalledAs;
+    return line.Run();
+});
 int flushed = Run(() =>
 {
     Console.Out.Flush();
@@ -24,7 +29,7 @@ static int Run(Func<int> act)
     catch (UsageException wrong)
     {
         Failure.Complain(wrong.Message);
-        Console.Error.WriteLine($"Try '{Command.Program} --help' for more information.");
+        Console.Error.WriteLine($"Try '{Failure.Speaker} --help' for more information.");
     }
     catch (LinuxException closed) when (closed.Errno == BrokenPipe)
     {
@@ -32,6 +37,7 @@ static int Run(Func<int> act)
     catch (Exception expected) when (expected is CommandException or ControlException or IOException or UnauthorizedAccessException)
     {
         Failure.Complain(expected.Message);
+        return expected is CommandException { ExitCode: var code } ? code : 1;
     }
     return 1;
 }

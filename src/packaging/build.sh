@@ -6,7 +6,8 @@
 #
 #   PREFIX/lib/loopd/               both programs and what they load; loopctl finds loopd here, beside itself
 #   PREFIX/bin/loopctl, PREFIX/sbin/loopd       links to them
-#   PREFIX/share/...                man8, bash-completion, zsh, fish
+#   PREFIX/sbin/mount.loopd, PREFIX/sbin/umount.loopd       links to loopctl, for mount(8)
+#   PREFIX/share/...                man5, man8, bash-completion, zsh, fish
 #
 # Needs the .NET 10 SDK, clang or gcc, and zlib's headers (Debian: gcc, libc6-dev, zlib1g-dev). For another architecture the
 # compiler must be able to link for it (clang, with that architecture's libraries).
@@ -85,7 +86,7 @@ publish loopd
 publish loopctl "-p:CppCompilerAndLinker=$compiler"
 
 root=$destdir$prefix
-install -d "$root/lib/loopd" "$root/bin" "$root/sbin" "$root/share/man/man8"
+install -d "$root/lib/loopd" "$root/bin" "$root/sbin" "$root/share/man/man5" "$root/share/man/man8"
 for program in loopd loopctl; do
     install -m 0644 "$work/$program"/* "$root/lib/loopd"
 done
@@ -96,10 +97,14 @@ if [ -e "$root/lib/loopd/createdump" ]; then
 fi
 ln -sf ../lib/loopd/loopctl "$root/bin/loopctl"
 ln -sf ../lib/loopd/loopd "$root/sbin/loopd"
-
-for page in "$repository"/src/packaging/man/*.8; do
-    gzip -9nc "$page" > "$root/share/man/man8/$(basename "$page").gz"
+for helper in mount.loopd umount.loopd; do
+    ln -sf ../lib/loopd/loopctl "$root/sbin/$helper"
 done
+
+for page in "$repository"/src/packaging/man/*.[58]; do
+    gzip -9nc "$page" > "$root/share/man/man${page##*.}/$(basename "$page").gz"
+done
+ln -sf mount.loopd.8.gz "$root/share/man/man8/umount.loopd.8.gz"
 completions=$repository/src/packaging/completions
 install -D -m 0644 "$completions/loopctl.bash" "$root/share/bash-completion/completions/loopctl"
 install -D -m 0644 "$completions/_loopctl" "$root/share/zsh/vendor-completions/_loopctl"

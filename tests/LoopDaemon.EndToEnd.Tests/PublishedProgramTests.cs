@@ -44,8 +44,13 @@ public sealed class PublishedProgramTests : IClassFixture<PublishedPrograms>, ID
     [Theory]
     [InlineData("lib/loopd/loopd")]
     [InlineData("lib/loopd/loopctl")]
+    [InlineData("sbin/mount.loopd")]
+    [InlineData("sbin/umount.loopd")]
+    [InlineData("share/man/man5/looptab.5.gz")]
     [InlineData("share/man/man8/loopctl.8.gz")]
     [InlineData("share/man/man8/loopd.8.gz")]
+    [InlineData("share/man/man8/mount.loopd.8.gz")]
+    [InlineData("share/man/man8/umount.loopd.8.gz")]
     [InlineData("share/bash-completion/completions/loopctl")]
     [InlineData("share/zsh/vendor-completions/_loopctl")]
     [InlineData("share/fish/vendor_completions.d/loopctl.fish")]
@@ -147,6 +152,27 @@ public sealed class PublishedProgramTests : IClassFixture<PublishedPrograms>, ID
             Shell.Run(_programs.Loopctl, "umount", In("mnt")).Succeeded();
         }
         Loopd.WaitUntil(() => !File.Exists(DefaultSocket) && !Directory.Exists(DefaultMount), "the daemon goes");
+    }
+
+    [Fact]
+    public void A_table_is_applied_and_the_helpers_mount()
+    {
+        Requirements.SkipUnlessKernelLoop();
+        Requirements.SkipUnlessInstalled("mkfs.ext4", "blkid");
+        Requirements.SkipUnlessFileSystem("ext4");
+        Start();
+        Control("mount", In("disk.img"), In("mnt"), "-e", "xor", "--key-file", In("key"), "--create", "16M", "--mkfs", "ext4");
+        Control("umount", In("mnt"));
+        File.WriteAllText(In("looptab"), $"data {In("disk.img")} {In("key")} transfer=xor,group=root,direct-io\n");
+        Assert.Equal($"data: {Mount}/loop0\n", Control("apply", In("looptab")).Output);
+        Assert.Equal($"data: {Mount}/loop0, bound already\n", Control("apply", In("looptab")).Output);
+        Control("-d", "loop0");
+        string mount = Path.Combine(_programs.Root, "usr/sbin/mount.loopd"), umount = Path.Combine(_programs.Root, "usr/sbin/umount.loopd");
+        Shell.Run(mount, In("disk.img"), In("mnt"), "-o", $"transfer=xor,keyfile={In("key")},control={Socket},noatime").Succeeded();
+        Assert.True(Directory.Exists(Path.Combine(In("mnt"), "lost+found")));
+        Shell.Run(umount, In("mnt"), "--control", Socket).Succeeded();
+        Assert.Equal("", Control("-a").Output);
+        Assert.Equal(32, Shell.Run(umount, In("mnt")).ExitCode);
     }
 
     /// <summary>A start that is ten times slower than a quiet machine's is none; tests/bench/startup.sh prints the figures.</summary>

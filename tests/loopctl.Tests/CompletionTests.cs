@@ -37,6 +37,8 @@ public sealed class CompletionTests : IDisposable
         { "loopctl -e xor:key-file=FILE", ["xor:key-file=FILE"] },
         { "loopctl mount FILE", ["FILE"] },
         { "loopctl mount disk.img DIR", ["DIR"] },
+        { "loopctl apply --ch", ["--check"] },
+        { "loopctl apply FILE", ["FILE"] },
         { "loopctl umount DIR", ["DIR"] },
         { "loopctl umount FILE", [] },
     };

@@ -4,6 +4,8 @@ namespace LoopDaemon.CommandLine.Tests;
 public sealed class VerbTests
 {
     [Theory]
+    [InlineData("/nonexistent/tab: cannot read the table of devices: No such file or directory", "apply", "/nonexistent/tab")]
+    [InlineData("/: cannot read the table of devices: Is a directory", "apply", "/")]
     [InlineData("no FILE specified: loopctl mount [options] FILE DIR", "mount")]
     [InlineData("no DIR specified: loopctl mount [options] FILE DIR", "mount", "disk.img")]
     [InlineData("unexpected argument 'c': loopctl mount [options] FILE DIR", "mount", "a", "b", "c")]

@@ -2,7 +2,7 @@ using LoopDaemon.Control;
 
 namespace LoopDaemon.CommandLine;
 
-/// <summary>The names of values and operands for which there are candidates: FILE, DIR, SOCKET, DEV, TRANSFER, COLS, VERB, and
+/// <summary>The names of values and operands for which there are candidates: FILE, DIR, SOCKET, DEV, TRANSFER, COLS, VERB, FILE|NAME, and
 /// words with bars between them.</summary>
 internal static class Placeholder
 {
@@ -19,6 +19,7 @@ internal static class Placeholder
         "DEV" => Devices(typed, daemon),
         "TRANSFER" => Transfers(typed, daemon),
         "COLS" => Columns(typed),
+        "FILE|NAME" => typed.Contains('/', StringComparison.Ordinal) ? [new Candidate(Candidate.File)] : [.. LooptabNames(), new Candidate(Candidate.File)],
         "VERB" => Verbs.All.Select(verb => new Candidate(verb.Name, verb.Summary)),
         var words when words.Contains('|', StringComparison.Ordinal) => words.Split('|').Select(word => new Candidate(word)),
         _ => [],
@@ -37,6 +38,19 @@ internal static class Placeholder
             return Ask(daemon, client => client.ListTransfers()).Select(transfer => new Candidate(transfer.Name, transfer.Summary));
         string named = typed[..(colon + 1)] + KeyFile;
         return [new Candidate(typed.StartsWith(named, StringComparison.Ordinal) ? named + Candidate.File : named)];
+    }
+
+    /// <summary>What the table of devices may be asked for by name.</summary>
+    private static IEnumerable<Candidate> LooptabNames()
+    {
+        try
+        {
+            return Looptab.Read(Looptab.DefaultPath).Lines.Select(line => new Candidate(line.Name, line.BackingFile));
+        }
+        catch (CommandException)
+        {
+            return [];
+        }
     }
 
     private static IEnumerable<Candidate> Columns(string typed)

@@ -15,7 +15,7 @@ internal sealed class HelpText(TextWriter output, int width, bool hasStyles)
     {
         Heading("Usage");
         foreach (string usage in command.Usage)
-            output.WriteLine($" {Command.Program} {usage}");
+            output.WriteLine($" {command.CalledAs} {usage}".TrimEnd());
         output.WriteLine();
         Wrap(command.Description, column: 0, indent: 0);
         foreach (OptionGroup group in command.OptionGroups)

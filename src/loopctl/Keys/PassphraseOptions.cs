@@ -25,6 +25,9 @@ internal sealed class PassphraseOptions
     /// <summary>Whether any of them is given, so that there must be a pass phrase.</summary>
     internal bool AnyGiven => _version is not null || _hash is not null || _keyBits is not null || _descriptor is not null || _noHash || _verify;
 
+    /// <summary>Whether there may be somebody at the terminal to ask.</summary>
+    internal bool MayAsk { private get; set; } = true;
+
     /// <exception cref="CommandException">A value is none, or options do not go together.</exception>
     internal void Check() => Derivation();
 
@@ -33,8 +36,10 @@ internal sealed class PassphraseOptions
     /// <exception cref="CommandException">There is none, or none can be made.</exception>
     internal FileDescriptor? Key(string transfer)
     {
-        if (!AnyGiven && !HasTerminal())
+        if (!AnyGiven && !(MayAsk && HasTerminal()))
             return null;
+        if (_descriptor is null && !MayAsk)
+            throw new CommandException($"transfer {transfer} needs a pass phrase, and standard input is no terminal: give it with pass-fd=N, or the key itself with keyfile=FILE");
         using Passphrase passphrase = _descriptor is { } descriptor ? Passphrase.Read(descriptor) : Passphrase.Ask(_verify);
         return Derivation().Derive(passphrase, transfer);
     }

@@ -60,26 +60,19 @@ internal sealed partial class LosetupFace
         }
         catch (ControlException refused)
         {
-            throw NothingFree(refused);
+            throw BindRefusal.NothingFree(refused);
         }
     }
 
     private int Bind(string path)
     {
         DeviceName? device = _devices.Count > 0 ? _devices[0] : null;
-        ConfigureRequest request = _bind.Request(path) with
+        ConfigureRequest request = _device.Apply(_bind.Request(path)) with
         {
             Device = device?.Number,
             Autoclear = _autoclear,
-            Partscan = _partscan,
-            DirectIo = _directIo == true,
-            Reference = _reference,
-            Group = _group,
-            Mode = _mode,
             NoOverlap = _noOverlap,
         };
-        if (_sectorSize > 0)
-            request = request with { SectorSize = SectorBytes };
         using ControlClient client = Daemon.ConnectOrStart();
         string? devicePath = device?.PathAt(client.GetDaemon());
         try
@@ -92,27 +85,9 @@ internal sealed partial class LosetupFace
         }
         catch (ControlException refused)
         {
-            throw CannotBind(refused, path, request.BackingFile, devicePath);
+            throw BindRefusal.Of(refused, path, request.BackingFile, devicePath);
         }
     }
-
-    private static CommandException CannotBind(ControlException refused, string path, FileDescriptor file, string? devicePath)
-    {
-        // The daemon knows the file by its full path, which need not be said twice.
-        string fullPath = $"{file.DescribePath()}: ";
-        string reason = refused.Message.StartsWith(fullPath, StringComparison.Ordinal) ? refused.Message[fullPath.Length..] : Failure.Reason(refused);
-        return refused.Error switch
-        {
-            ControlError.NoFreeDevice => NothingFree(refused),
-            ControlError.Overlapping => new CommandException($"{path}: {refused.Message}"),
-            ControlError.Busy => BackingFile.Refused(path, $"{reason} ({refused.Message})"),
-            ControlError.NoSuchDevice => BackingFile.Refused(devicePath ?? path, refused.Message),
-            _ => BackingFile.Refused(path, reason),
-        };
-    }
-
-    private static CommandException NothingFree(ControlException refused) =>
-        new($"cannot find an unused loop device: {Failure.Reason(refused)}");
 
     private int DetachAll()
     {
@@ -152,8 +127,8 @@ internal sealed partial class LosetupFace
 
     private static void SetCapacity(ControlClient client, DaemonDevice device) => Failure.Warn(device.Path, client.SetCapacity(device.Number).Warnings);
 
-    private void SetDirectIo(ControlClient client, DaemonDevice device) => client.SetDirectIo(device.Number, _directIo == true);
+    private void SetDirectIo(ControlClient client, DaemonDevice device) => client.SetDirectIo(device.Number, _device.DirectIo == true);
 
     private void SetSectorSize(ControlClient client, DaemonDevice device) =>
-        Failure.Warn(device.Path, client.SetSectorSize(device.Number, SectorBytes).Warnings);
+        Failure.Warn(device.Path, client.SetSectorSize(device.Number, _device.SectorBytes ?? 0).Warnings);
 }

@@ -1,5 +1,3 @@
-using LoopDaemon.Linux;
-
 namespace LoopDaemon.CommandLine;
 
 /// <summary>What losetup does, by losetup's options and under its rules: those of util-linux 2.38.1, in the order in which it
@@ -26,19 +24,15 @@ internal sealed partial class LosetupFace : Command
     private string? _associated;
     private bool _list, _json, _raw, _noHeadings, _outputAll;
     private string? _output;
-    private bool _noOverlap, _partscan, _show, _autoclear, _additionGiven;
-    private bool? _directIo;
-    private ulong? _sectorSize;
-    private string _reference = "";
-    private uint? _group;
-    private int? _mode;
+    private readonly DeviceOptions _device = new();
+    private bool _noOverlap, _show, _autoclear, _additionGiven;
 
     internal LosetupFace()
     {
         _deviceFile = OptionGroup.Added("Setup: the device's file",
             new Option("--autoclear", "clear the device at its last close, as mount(8) has it", () => _autoclear = true),
-            new Option("--group", "GROUP", "group of the device's file, a name or a number", value => _group = AccountNames.ParseGroup(value)),
-            new Option("--mode", "OCTAL", "permissions of the device's file (0600)", value => _mode = ParseMode(value)),
+            _device.GroupOption,
+            _device.ModeOption,
             _bind.PassthroughOption);
         OwnOptions =
         [
@@ -52,13 +46,13 @@ internal sealed partial class LosetupFace : Command
                 new Option("-c --set-capacity", "DEV", "take over the size that the file has now", value => TakeDevice(Purpose.SetCapacity, value)),
                 new Option("--remove", "remove one or more devices, DEV...", () => _purpose = Purpose.Remove) { IsAddition = true }),
             new OptionGroup("Setup",
-                new Option("-b --sector-size", "BYTES", "logical sector size; alone with DEV, change it", value => _sectorSize = SizeText.Parse(value, "logical block size")),
+                _device.SectorSizeOption,
                 _bind.OffsetOption,
                 _bind.SizeLimitOption,
-                new Option("-P --partscan", "show the partitions of the device", () => _partscan = true),
+                _device.PartscanOption,
                 _bind.ReadOnlyOption,
-                new Option("--direct-io", "read and write FILE past the page cache; alone with DEV, change it", on => _directIo = on),
-                new Option("--loop-ref", "TEXT", "text to keep with the device", value => _reference = value) { IsAddition = true },
+                _device.DirectIoOption,
+                _device.ReferenceOption,
                 new Option("--show", "print the device's name after setup", () => _show = true)),
             _bind.Transfers.Group,
             _deviceFile,
@@ -89,9 +83,6 @@ internal sealed partial class LosetupFace : Command
         SetSectorSize,
         Remove,
     }
-
-    /// <summary>The sector size given; no device has one beyond 32 bits, as the daemon will say.</summary>
-    private int SectorBytes => (int)Math.Min(_sectorSize ?? 0, int.MaxValue);
 
     internal override string Name => "";
 
@@ -189,8 +180,8 @@ internal sealed partial class LosetupFace : Command
         }
         _devices.Add(ParseDevice(operands[0]));
         return operands.Count > 1 ? Purpose.Bind
-            : _directIo is not null ? Purpose.SetDirectIo
-            : _sectorSize is not null ? Purpose.SetSectorSize
+            : _device.DirectIo is not null ? Purpose.SetDirectIo
+            : _device.SectorBytes is not null ? Purpose.SetSectorSize
             : Purpose.ListOne;
     }
 
@@ -199,8 +190,8 @@ internal sealed partial class LosetupFace : Command
     {
         if (purpose == Purpose.Bind)
             return;
-        bool direct = _directIo == true && purpose != Purpose.SetDirectIo;
-        if (_bind.SizeLimit > 0 || _partscan || _bind.ReadOnly || direct || _show)
+        bool direct = _device.DirectIo == true && purpose != Purpose.SetDirectIo;
+        if (_bind.SizeLimit > 0 || _device.Partscan || _bind.ReadOnly || direct || _show)
             throw new CommandException("the options --{sizelimit,partscan,read-only,show} are allowed during loop device setup only");
         if (_additionGiven)
         {
@@ -228,13 +219,5 @@ internal sealed partial class LosetupFace : Command
         {
             throw new CommandException($"{unusable.Message} (did you mean {Program} {verb}?)");
         }
-    }
-
-    private static int ParseMode(string text)
-    {
-        const int MostDigits = 6;
-        if (text.Length is 0 or > MostDigits || text.AsSpan().ContainsAnyExceptInRange('0', '7'))
-            throw new CommandException($"failed to parse mode: '{text}': {Errno.EINVAL.Describe()}");
-        return Convert.ToInt32(text, 8);
     }
 }

@@ -1,18 +1,13 @@
-using System.Diagnostics;
 using System.Security.Cryptography;
 using LoopDaemon.Control;
 using LoopDaemon.Linux;
 
 namespace LoopDaemon.CommandLine;
 
-/// <summary><c>loopctl mount FILE DIR</c>: binds a device, puts a kernel loop device with direct I/O on it, mounts that; all
-/// with autoclear, so that a plain umount takes the whole chain down. (Buffered, a kernel loop device on a FUSE file is
-/// several times slower.)</summary>
+/// <summary><c>loopctl mount FILE DIR</c>: mounts an image, and before that makes what of it is wanted and missing.</summary>
 internal sealed class MountVerb : Verb
 {
     private const int NewKeyBytes = 32;
-    private static readonly TimeSpan LastCloseTime = TimeSpan.FromSeconds(2);
-    private static readonly TimeSpan Step = TimeSpan.FromMilliseconds(20);
     private const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite;
 
     private readonly BindOptions _bind = new("--offset");
@@ -61,15 +56,16 @@ internal sealed class MountVerb : Verb
         try
         {
             Prepare(path, directory, made);
-            ConfigureRequest request = _bind.Request(path) with { Autoclear = true };
             Daemon daemon = Daemon;
-            using ControlClient client = daemon.ConnectOrStart();
-            RefuseOverlap(client, request, path);
-            ConfigureReply device = _bind.Bind(client, request);
-            string kernelLoop = MountDevice(client, request, device, path, directory);
+            var mount = new ImageMount(daemon, _bind, path, directory)
+            {
+                Arguments = [.. _type is null ? [] : new[] { "-t", _type }, .. _options is null ? [] : new[] { "-o", _options }],
+                Prepare = (kernelLoop, request) => MakeFileSystem(kernelLoop, path, request),
+            };
+            (ConfigureReply device, string kernelLoop) = mount.Run()!.Value;
             // It is mounted: from here on nothing that was made may be taken away, whatever becomes of the report.
             made.Clear();
-            Report(daemon, device, kernelLoop, path, directory);
+            Report(daemon, device, $"{path} -> {mount.Pipeline}{device.Path} -> {kernelLoop} -> {directory}", path, directory);
             return 0;
         }
         catch
@@ -83,14 +79,10 @@ internal sealed class MountVerb : Verb
     /// <summary>Makes what --create promises; what was made is taken back if the command fails.</summary>
     private void Prepare(string path, string directory, Stack<Action> made)
     {
-        if (File.Exists(directory))
-            throw new CommandException($"{directory}: the mount point is not a directory");
+        if (_create is null || File.Exists(directory))
+            ImageMount.CheckDirectory(directory);
         if (_create is not { } size)
-        {
-            if (!Directory.Exists(directory))
-                throw new CommandException($"{directory}: the mount point does not exist");
             return;
-        }
         ulong bytes = SizeText.Parse(size, "size");
         MountDirectory.Make(directory, made);
         Errno error = FileDescriptor.TryOpen(path, OpenFlags.ReadWrite | OpenFlags.Create | OpenFlags.Exclusive, out FileDescriptor? image, (uint)OwnerOnly);
@@ -112,67 +104,11 @@ internal sealed class MountVerb : Verb
         }
     }
 
-    /// <summary>Two mounts of one file system destroy it: what is bound already is not bound a second time to be mounted. One
-    /// that was unmounted this moment may still be on its way out.</summary>
-    private static void RefuseOverlap(ControlClient client, ConfigureRequest request, string path)
-    {
-        var clock = Stopwatch.StartNew();
-        while (FindOverlap(client, request) is { } device)
-        {
-            if (!device.Autoclear || clock.Elapsed > LastCloseTime)
-                throw new CommandException($"{path}: is bound to {device.Path} already, and mounting it twice would destroy it: unmount or detach that one first");
-            Thread.Sleep(Step);
-        }
-    }
-
-    private static DeviceStatus? FindOverlap(ControlClient client, ConfigureRequest request)
-    {
-        if (request.BackingFile.GetStatus(out FileStatus file) != Errno.None)
-            return null;
-        var fileSystem = new DeviceNumber(file.DeviceMajor, file.DeviceMinor);
-        long end = request.SizeLimit > 0 ? request.Offset + request.SizeLimit : long.MaxValue;
-        return client.List().FirstOrDefault(device =>
-            device.BackingInode == file.Inode && device.BackingDevice == fileSystem
-            && !(device.ReadOnly && request.ReadOnly)
-            && device.Offset < end && (device.SizeLimit == 0 || device.Offset + device.SizeLimit > request.Offset));
-    }
-
-    private string MountDevice(ControlClient client, ConfigureRequest request, ConfigureReply device, string path, string directory)
-    {
-        FileDescriptor kernelDevice;
-        string kernelLoop;
-        try
-        {
-            if (device.Size == 0)
-                throw new CommandException($"{path}: has nothing to mount at offset {request.Offset}");
-            kernelDevice = KernelLoop.Attach(device.Path, device.ReadOnly, out kernelLoop);
-        }
-        catch
-        {
-            // Nothing has opened it yet, so nothing would ever clear it.
-            client.Clear(device.Device);
-            throw;
-        }
-        // From here on closing the kernel's device clears it, and that clears ours.
-        using (kernelDevice)
-        {
-            if (_fileSystem is not null)
-                MakeFileSystem(_fileSystem, kernelLoop, path, request);
-            var arguments = new List<string>();
-            if (_type is not null)
-                arguments.AddRange(["-t", _type]);
-            if (_options is not null)
-                arguments.AddRange(["-o", _options]);
-            if (device.ReadOnly)
-                arguments.AddRange(["-o", "ro"]);
-            ExternalProgram.RunOrFail($"{path}: cannot be mounted on {directory}", "mount", [.. arguments, "--", kernelLoop, directory]);
-        }
-        return kernelLoop;
-    }
-
     /// <summary>What is on the device already is never overwritten; nor what may only seem to be noise, under a wrong key.</summary>
-    private static void MakeFileSystem(string type, string kernelLoop, string path, ConfigureRequest request)
+    private void MakeFileSystem(string kernelLoop, string path, ConfigureRequest request)
     {
+        if (_fileSystem is not { } type)
+            return;
         const int Holds = 0, HoldsNothing = 2, HoldsSeveral = 8;
         (int exitCode, string found) = ExternalProgram.Run("blkid", "-p", "-o", "value", "-s", "TYPE", "-s", "PTTYPE", kernelLoop);
         if (exitCode is Holds or HoldsSeveral)
@@ -194,11 +130,9 @@ internal sealed class MountVerb : Verb
         return error == Errno.None && !bytes.AsSpan(0, count).ContainsAnyExcept((byte)0);
     }
 
-    private void Report(Daemon daemon, ConfigureReply device, string kernelLoop, string path, string directory)
+    private void Report(Daemon daemon, ConfigureReply device, string chain, string path, string directory)
     {
         MountEntry? mounted = MountTable.At(directory);
-        string pipeline = string.Join(" -> ", _bind.Transfers.Names.Reverse());
-        string chain = $"{path} -> {(pipeline.Length > 0 ? pipeline + " -> " : "")}{device.Path} -> {kernelLoop} -> {directory}";
         Console.Out.WriteLine($"mounted {path} on {directory} ({mounted?.Type ?? "unknown"}, {(device.ReadOnly ? "read-only" : "read-write")}, {device.Size} bytes)");
         Console.Out.WriteLine($"  chain:  {chain}");
         if (daemon.StartedProcess != 0)

@@ -9,6 +9,7 @@ internal static class Verbs
     [
         ("mount", () => new MountVerb()),
         ("umount", () => new UmountVerb()),
+        ("apply", () => new ApplyVerb()),
         ("info", () => new InfoVerb()),
         ("monitor", () => new MonitorVerb()),
         ("wait", () => new WaitVerb()),
