@@ -43,6 +43,9 @@ internal sealed partial class LoopService(
     /// <summary>How many clients are connected.</summary>
     internal int ControlConnections => _controlServer?.ConnectionCount ?? 0;
 
+    /// <summary>Whether the daemon is to end, and serves no calls any more.</summary>
+    internal bool IsEnding => end.Asked.IsCancellationRequested;
+
     /// <summary>How many reader threads have ended though the mount is there.</summary>
     internal int LostReaders => _server is { } server && options.Engine == Engine.Threads && !server.Completion.IsCompleted
         ? Math.Max(0, options.Threads - server.Threads.Running) : 0;

@@ -57,6 +57,8 @@ static async Task<int> Serve(LoopdOptions options)
         loggers.For<LoopService>());
     await service.StartAsync(CancellationToken.None);
     manager?.Send("READY=1");
+    using ServiceReport? report = manager is null ? null : new ServiceReport(manager, table, service, options.Control, loggers.For<ServiceReport>());
+    report?.Start();
     if (store is not null && (flusher != Errno.None || spared != Errno.None))
         service.LogUnsparing(flusher, spared);
 
@@ -66,8 +68,6 @@ static async Task<int> Serve(LoopdOptions options)
     // Shutting down waits for the last open device, however long it takes.
     builder.Services.Configure<HostOptions>(host => host.ShutdownTimeout = Timeout.InfiniteTimeSpan);
     builder.Services.AddHostedService(_ => service);
-    if (manager is not null)
-        builder.Services.AddHostedService(_ => new ServiceReport(manager, table, service, options.Control, loggers.For<ServiceReport>()));
     if (options.ExitWhenIdle)
         builder.Services.AddHostedService(host => new IdleExit(table, service, events, host.GetRequiredService<IHostApplicationLifetime>()));
     using IHost host = builder.Build();

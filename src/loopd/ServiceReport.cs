@@ -3,7 +3,6 @@ using System.Globalization;
 using LoopDaemon.Control;
 using LoopDaemon.Devices;
 using LoopDaemon.Linux;
-using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
 namespace LoopDaemon.Daemon;
@@ -13,21 +12,26 @@ namespace LoopDaemon.Daemon;
 /// of the kernel's waits while one of them idles. (A look at the mount would tell the same, but a thread of the daemon must not
 /// wait for the daemon: killed in that moment, it would linger until its successor answers, which waits for it to end.)</summary>
 internal sealed partial class ServiceReport(
-    ServiceNotification manager, DeviceTable table, LoopService service, string controlSocket, ILogger<ServiceReport> logger) : BackgroundService
+    ServiceNotification manager, DeviceTable table, LoopService service, string controlSocket, ILogger<ServiceReport> logger) : IDisposable
 {
     private static readonly TimeSpan StatusTime = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan Step = TimeSpan.FromMilliseconds(20);
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    private readonly CancellationTokenSource _ended = new();
+
+    /// <summary>Begins to report. It goes on while the daemon ends, which may take as long as somebody has a device open: to the
+    /// manager it serves, and STOPPING=1 would set a time limit.</summary>
+    internal void Start()
     {
-        TimeSpan? limit = WatchdogLimit();
-        await Task.WhenAll(ReportStatus(stoppingToken), limit is { } time ? Ping(time, stoppingToken) : Task.CompletedTask);
+        _ = ReportStatus(_ended.Token);
+        if (WatchdogLimit() is { } limit)
+            _ = Ping(limit, _ended.Token);
     }
 
-    public override async Task StopAsync(CancellationToken cancellationToken)
+    public void Dispose()
     {
-        manager.Send("STOPPING=1");
-        await base.StopAsync(cancellationToken);
+        _ended.Cancel();
+        _ended.Dispose();
     }
 
     /// <summary>How long the manager waits for a ping (sd_watchdog_enabled(3)); null where it wants none.</summary>
@@ -87,7 +91,7 @@ internal sealed partial class ServiceReport(
             serves |= service.ServesWhatWaits;
             await Task.Delay(Step);
         }
-        if (!control.IsCompletedSuccessfully)
+        if (!control.IsCompletedSuccessfully && !service.IsEnding)
             return $"the control socket does not answer: {control.Exception?.InnerException?.Message ?? "no answer in time"}";
         if (service.LostReaders is var lost and > 0)
             return $"{lost} reader threads have ended";
