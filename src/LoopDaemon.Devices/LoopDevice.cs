@@ -192,19 +192,24 @@ public sealed class LoopDevice
     public bool Clear()
     {
         Binding? cleared;
+        bool deferred;
         lock (_control)
         {
             lock (_gate)
             {
-                if (_binding is null)
-                    throw NotBound();
-                if (_openers > 0)
-                    return _autoclear = true;
-                cleared = Unbind();
+                cleared = _binding ?? throw NotBound();
+                deferred = _openers > 0;
+                if (deferred)
+                    _autoclear = true;
+                else
+                    Unbind();
             }
         }
-        Finish(cleared, DeviceChange.Cleared);
-        return false;
+        if (deferred)
+            Report(cleared, DeviceChange.StatusChanged);
+        else
+            Finish(cleared, DeviceChange.Cleared);
+        return deferred;
     }
 
     /// <summary>Changes the device's status (LOOP_SET_STATUS64).</summary>

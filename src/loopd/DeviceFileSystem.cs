@@ -247,7 +247,10 @@ internal sealed class DeviceFileSystem : FuseFileSystem
     private bool TryEnter(LoopDevice device, int partition, out FuseEntry entry)
     {
         bool found = TryDescribe(device, partition, out NodeAttributes attributes);
-        entry = new FuseEntry { NameValidity = NameValidity, Attributes = attributes };
+        // Names that come and go the kernel asks for each time. Telling it instead takes its lock on the directory, which whoever
+        // looks a name up holds until this daemon answers: one killed in that moment would linger until its successor does.
+        bool stays = partition == 0 && device.Number < _table.MaxLoop;
+        entry = new FuseEntry { NameValidity = stays ? NameValidity : TimeSpan.Zero, Attributes = attributes };
         return found;
     }
 

@@ -65,6 +65,16 @@ internal sealed class ExclusiveLock : IDisposable
         }
     }
 
+    /// <summary>The process that holds a lock; null where none does.</summary>
+    internal static int? HolderOf(string path)
+    {
+        if (FileDescriptor.TryOpen(path, OpenFlags.ReadOnly, out FileDescriptor? file) != Errno.None)
+            return null;
+        // Whoever gets the lock for a moment has found it free. (File would take one of its own to read.)
+        using (file)
+            return file!.Lock(wait: false) == Errno.None ? null : ProcessIn(file);
+    }
+
     public void Dispose()
     {
         File.Delete(_path);
@@ -84,11 +94,12 @@ internal sealed class ExclusiveLock : IDisposable
         return new ExclusiveLock(path, file);
     }
 
-    private static string Holder(FileDescriptor file)
+    private static string Holder(FileDescriptor file) => ProcessIn(file) is { } process ? $" (process {process})" : "";
+
+    private static int? ProcessIn(FileDescriptor file)
     {
         Span<byte> text = stackalloc byte[16];
         return file.ReadAt(0, text, out int count) == Errno.None
-            && int.TryParse(Encoding.ASCII.GetString(text[..count]).Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out int pid)
-            ? $" (process {pid})" : "";
+            && int.TryParse(Encoding.ASCII.GetString(text[..count]).Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out int pid) ? pid : null;
     }
 }

@@ -359,7 +359,7 @@ internal sealed partial class LoopService(
         }
     }
 
-    /// <summary>What the kernel remembers of sizes, owners, names and data is of another time now.</summary>
+    /// <summary>What the kernel remembers of sizes, owners and data is of another time now.</summary>
     private void TellKernel(DeviceChanged changed)
     {
         if (_mount is not { } mount || _stopping)
@@ -367,12 +367,7 @@ internal sealed partial class LoopService(
         LoopDevice device = changed.Device;
         Forget(device, mount.Connection.InvalidateNode(NodeNumbers.Of(device.Number), WhatToForget(device)));
         foreach (DevicePartition partition in changed.FormerPartitions.Concat(device.Binding?.Partitions ?? []))
-        {
             Forget(device, mount.Connection.InvalidateNode(NodeNumbers.Of(device.Number, partition.Number), WhatToForget(device)));
-            ForgetName(device, partition.Number, mount.Connection);
-        }
-        if (changed.Change == DeviceChange.Removed)
-            ForgetName(device, 0, mount.Connection);
         // A kernel loop device on top asks its own kernel for the size, and that knows the old one until it has asked here.
         if (changed.Change == DeviceChange.Resized)
             LookAt(directory.PathOf(device));
@@ -395,13 +390,6 @@ internal sealed partial class LoopService(
         {
             // Without coreutils the new size shows when the kernel next asks.
         }
-    }
-
-    private void ForgetName(LoopDevice device, int partition, FuseConnection connection)
-    {
-        Span<byte> name = stackalloc byte[DeviceFileName.MaxBytes];
-        name = name[..DeviceFileName.Write(device.Number, partition, name)];
-        Forget(device, connection.InvalidateEntry(FuseFileSystem.RootNode, name));
     }
 
     private void Forget(LoopDevice device, Errno error)

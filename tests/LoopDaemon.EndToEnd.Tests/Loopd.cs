@@ -38,6 +38,38 @@ internal sealed class Loopd : IDisposable
 
     internal int ProcessId => _process.Id;
 
+    /// <summary>The daemon's process where a supervisor is its parent; it notes it in its lock file. 0 while there is none.</summary>
+    internal int DaemonProcessId
+    {
+        get
+        {
+            // File.ReadAllText would want a lock of its own.
+            if (FileDescriptor.TryOpen(Socket + ".lock", OpenFlags.ReadOnly, out FileDescriptor? file) != Errno.None)
+                return 0;
+            using (file)
+            {
+                byte[] text = new byte[16];
+                _ = file!.ReadAt(0, text, out int count);
+                return int.TryParse(System.Text.Encoding.ASCII.GetString(text, 0, count).Trim(), CultureInfo.InvariantCulture, out int id) ? id : 0;
+            }
+        }
+    }
+
+    /// <summary>Sends the daemon of a supervisor a signal, and waits until another one serves.</summary>
+    internal void Replace(string signal)
+    {
+        int before = DaemonProcessId;
+        Shell.Run("kill", "-s", signal, before.ToString(CultureInfo.InvariantCulture)).Succeeded();
+        WaitForAnother(before);
+    }
+
+    /// <summary>Waits until the daemon of a supervisor is another one and serves.</summary>
+    internal void WaitForAnother(int before, int seconds = 20)
+    {
+        WaitUntil(() => DaemonProcessId is var now && now != 0 && now != before, $"a daemon after process {before}", seconds);
+        WaitUntil(Answers, "the next daemon answers", seconds);
+    }
+
     internal bool HasExited => _process.HasExited;
 
     /// <summary>What it has logged so far.</summary>

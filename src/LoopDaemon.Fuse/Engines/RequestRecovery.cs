@@ -6,7 +6,10 @@ namespace LoopDaemon.Fuse.Engines;
 /// <summary>Brings the requests that a dead daemon left in its slots to their answers, before any thread reads. A request that
 /// was answered is never carried out again: a write that came late would undo a newer one. May be killed and begun again at
 /// any point.</summary>
-internal sealed class RequestRecovery(FuseEngine engine, RequestSlots slots)
+/// <param name="engine">The engine that goes on.</param>
+/// <param name="slots">The slots.</param>
+/// <param name="isUnanswered">Asks the kernel, as <see cref="RequestProbe"/> does.</param>
+internal sealed class RequestRecovery(FuseEngine engine, RequestSlots slots, Func<FuseConnection, ulong, bool?> isUnanswered)
 {
     /// <summary>Recovers all of them, in the order in which the kernel made them.</summary>
     internal RecoveredRequests Run()
@@ -43,6 +46,6 @@ internal sealed class RequestRecovery(FuseEngine engine, RequestSlots slots)
         if (header.Opcode is Opcode.Forget or Opcode.BatchForget or Opcode.Interrupt || (header.Unique & InterruptBit) != 0)
             return false;
         // Where it does not tell: a slot is marked as answered right behind the answer.
-        return RequestProbe.IsUnanswered(engine.Connection, header.Unique) ?? slot.Progress != SlotState.Answered;
+        return isUnanswered(engine.Connection, header.Unique) ?? slot.Progress != SlotState.Answered;
     }
 }

@@ -32,7 +32,7 @@ internal sealed class ThreadEngine : FuseEngine
     /// <param name="resend">Have the kernel send again what no slot holds, where it can.</param>
     internal RecoveredRequests Resume(bool resend)
     {
-        RecoveredRequests recovered = new RequestRecovery(this, Slots).Run();
+        RecoveredRequests recovered = new RequestRecovery(this, Slots, RequestProbe.IsUnanswered).Run();
         // EINVAL: before Linux 6.9. Once, and before any thread reads: it would send that thread's request again as well.
         if (resend && Connection.Resend() is var error and not (Errno.None or Errno.EINVAL))
             Trouble($"the kernel does not send unanswered requests again: {error.Describe()}");

@@ -164,7 +164,12 @@ internal sealed class Supervisor : IDisposable
             if (message.ContainsKey("FDSTOREREMOVE"))
                 _held.Remove(name);
             if (message.GetValueOrDefault("READY") == "1")
+            {
                 _wasReady = true;
+                // The one before may have died of something else before it could end.
+                if (_isEnding)
+                    _child!.Signal(Interrupt);
+            }
             if (message.TryGetValue("WATCHDOG", out string? sign))
                 _lastPing = sign == "trigger" ? DateTime.MinValue : DateTime.UtcNow;
             // BARRIER=1 asks for nothing but that its descriptor be closed when all before it is done.
@@ -190,8 +195,9 @@ internal sealed class Supervisor : IDisposable
             }
             else
             {
+                Log("INF", $"ending process {_child!.Id}");
                 _isEnding = true;
-                _child!.Signal(Interrupt);
+                _child.Signal(Interrupt);
             }
         }
     }

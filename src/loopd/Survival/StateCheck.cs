@@ -11,7 +11,7 @@ internal static class StateCheck
     internal static int Run(LoopdOptions options)
     {
         string socket = Path.GetFullPath(options.Control);
-        if (Holder(socket) is not { } process)
+        if (ExclusiveLock.HolderOf(socket + ".lock") is not { } process)
         {
             Console.WriteLine($"no daemon runs on {socket}: there is nothing to go on with");
             return 0;
@@ -29,13 +29,6 @@ internal static class StateCheck
                 $"the state of the daemon on {socket} (process {process}, loopd {daemon.Program}) is understood: version {daemon.Version}, {devices} devices on {daemon.MountPoint}"));
             return 0;
         }
-    }
-
-    private static int? Holder(string socket)
-    {
-        string path = socket + ".lock";
-        return File.Exists(path) && int.TryParse(File.ReadAllText(path).Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out int process)
-            && Directory.Exists($"/proc/{process}") ? process : null;
     }
 
     /// <summary>The state is in a memory file, which has no name but among the descriptors of its daemon.</summary>
