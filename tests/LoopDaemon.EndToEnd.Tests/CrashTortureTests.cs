@@ -62,7 +62,7 @@ public sealed class CrashTortureTests
         Shell.Bash($"""
             mount -o loop,ro,noload '{again}' '{directory}'
             trap "umount '{directory}'" EXIT
-            cd '{directory}' && sha256sum --quiet -c '{loopd.File("sums")}'
+            (cd '{directory}' && sha256sum --quiet -c '{loopd.File("sums")}')
             """);
     }
 
@@ -109,7 +109,7 @@ public sealed class CrashTortureTests
             cd '{loopd.Directory}'
             exec fio --name=verified --directory='{directory}' --rw=randrw --bs=4k-64k --size=24m --numjobs=2 --iodepth=8 --ioengine=libaio \
                 --direct=1 --verify=crc32c --verify_fatal=1 --verify_state_save=0 --loops=1000 --time_based --runtime={Kills * 2 + 5} \
-                --trigger-file='{loopd.File("stop")}' --minimal
+                --trigger-file='{loopd.File("enough")}' --minimal
             """);
         using Process writer = Start($"""
             cd '{directory}'
@@ -123,11 +123,13 @@ public sealed class CrashTortureTests
                 mv new $n
                 [ "$(sha256sum < $n)" = "$sum" ]
             done
-            sync
+            sync -f .
             sha256sum file* > '{loopd.File("sums")}'
             """);
         KillRepeatedly(loopd, signal);
+        // fio takes its file away when it has seen it.
         File.WriteAllText(loopd.File("stop"), "");
+        File.WriteAllText(loopd.File("enough"), "");
         AssertSucceeds(writer, 60);
         AssertSucceeds(verified, 120);
     }
