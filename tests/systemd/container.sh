@@ -1,4 +1,6 @@
 # shellcheck shell=bash
+# The scripts in single quotes are the inner shell's, and the variables are those of run.sh.
+# shellcheck disable=SC2016,SC2154
 # What the daemon does under systemd, in a container. Each test has a machine of its own.
 
 # --- what the tests are made of
@@ -81,6 +83,11 @@ has_journal() { # PATTERN
     inside 'journalctl -b --no-pager -o cat -u loopd.service | grep -E -- "$1"' "$1"
 }
 
+# Whether this process may at all, by the capability's number.
+has_capability() { # NUMBER
+    [ $((0x$(awk '/^CapBnd/ { print $2 }' /proc/self/status) >> $1 & 1)) = 1 ]
+}
+
 # --- the tests
 
 test_ready_when_systemd_says_started() {
@@ -104,9 +111,14 @@ test_mounts_for_everybody_within_its_sandbox() {
     process=$(property MainPID)
     inside '[ "$(readlink "/proc/$1/ns/mnt")" = "$(readlink /proc/1/ns/mnt)" ]' "$process"
     inside 'grep -Eq "^Seccomp:\s*2" "/proc/$1/status" && grep -Eq "^NoNewPrivs:\s*1" "/proc/$1/status" && grep -E "^CapBnd" "/proc/$1/status"' "$process"
-    inside '[ "$(cat "/proc/$1/oom_score_adj")" = -900 ]' "$process"
-    # Nothing that it wanted was refused.
-    if has_journal 'CAP_SYS_RESOURCE|cannot|refused|Operation not permitted|would not outlive'; then return 1; fi
+    # Nothing that it wanted was refused, but for what this machine itself may not.
+    if has_journal 'refused|not permitted|would not outlive'; then return 1; fi
+    if has_capability 24; then
+        inside '[ "$(cat "/proc/$1/oom_score_adj")" = -900 ]' "$process"
+        if has_journal 'CAP_SYS_RESOURCE|cannot'; then return 1; fi
+    else
+        echo "note: without CAP_SYS_RESOURCE here, locked buffers and PR_SET_IO_FLUSHER are not looked at"
+    fi
     # Another user's backing file, and passthrough, need what is left of its capabilities.
     inside 'truncate -s 1M /srv/theirs; chown somebody /srv/theirs; chmod 600 /srv/theirs
         loopctl --direct-io=on --passthrough=off 0 /srv/theirs; head -c 4096 /dev/urandom > /run/data
@@ -125,8 +137,8 @@ test_ten_kills_under_verified_writes() {
     make_disk
     mount_disk
     start_writers
-    local kill before
-    for kill in 1 2 3 4 5 6 7 8 9 10; do
+    local before
+    for _ in {1..10}; do
         before=$(restarts)
         sleep "0.$((RANDOM % 10))"
         inside 'kill -9 "$(systemctl show -P MainPID loopd.service)"'
@@ -143,8 +155,8 @@ test_restart_under_load() {
     make_disk
     mount_disk
     start_writers
-    local before round
-    for round in 1 2 3 4 5; do
+    local before
+    for _ in {1..5}; do
         before=$(property MainPID)
         LIMIT=60 inside 'systemctl restart loopd.service'
         [ "$(property MainPID)" != "$before" ]

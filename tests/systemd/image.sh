@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2154
 # The root file system that the tests boot: Debian with systemd, made once and kept under a hash of this file.
 
 # Beside systemd: what the programs need, what the tests judge with, and for a user of his own.

@@ -1,4 +1,5 @@
 # shellcheck shell=bash
+# shellcheck disable=SC2016,SC2154
 # A container with a systemd of its own as its first process: booted, spoken to, and taken down with all that it leaves in the
 # kernel, which is the host's.
 
@@ -69,7 +70,6 @@ inside() { # SCRIPT [ARGUMENT...]
 
 # The same as the user "somebody", in reach of his manager.
 inside_as_user() { # SCRIPT
-    # shellcheck disable=SC2016 # It is the inner shell's.
     inside 'exec runuser -u somebody -- env XDG_RUNTIME_DIR=/run/user/1000 DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1000/bus bash -c "set -eu; $1"' "$1"
 }
 
@@ -115,7 +115,7 @@ end_machine() {
     local number connection loop
     if [ -n "$machine_init" ] && [ -e "/proc/$machine_init/mountinfo" ]; then
         # On which numbers its daemons' mounts are: by these its kernel loop devices are told from others.
-        for number in $(awk '/ - fuse.loopd / { print $3 }' "/proc/$machine_init/mountinfo"); do
+        while read -r number; do
             for loop in $(timeout 10 losetup -nlO NAME,BACK-MAJ:MIN 2> /dev/null | awk -v number="$number" '$2 == number { print $1 }'); do
                 while read -r directory; do
                     timeout 10 nsenter -t "$machine_init" -m umount -l "$directory" < /dev/null || true
@@ -125,7 +125,7 @@ end_machine() {
             # Nobody must wait for a daemon that is gone.
             connection=/sys/fs/fuse/connections/${number#*:}/abort
             [ ! -w "$connection" ] || echo 1 > "$connection"
-        done
+        done < <(awk '/ - fuse.loopd / { print $3 }' "/proc/$machine_init/mountinfo")
     fi
     if [ -n "$machine_nspawn" ]; then
         # The first process outlives nspawn.

@@ -38,7 +38,8 @@ while [ $# -gt 0 ]; do
 done
 [ -n "$container$vm" ] || container=1
 [ "$(id -u)" = 0 ] || fail "needs root"
-[ -e /dev/fuse ] && [ -e /dev/loop-control ] || fail "needs /dev/fuse and /dev/loop-control"
+[ -e /dev/fuse ] || fail "needs /dev/fuse"
+[ -e /dev/loop-control ] || fail "needs /dev/loop-control"
 
 install_packages() {
     local missing=() package
@@ -80,6 +81,7 @@ if [ -z "$tree" ]; then
     }
     tree=$work/tree
 fi
+# shellcheck disable=SC2034 # A machine's root is made of it.
 image=$(provide_image)
 
 passed=0 failed=0
@@ -89,7 +91,7 @@ run_tests() { # FILE BEFORE AFTER REPORT
     local name status begin before=$2 after=$3 report=$4
     # shellcheck source=/dev/null
     . "$1"
-    for name in $(sed -n 's/^test_\([a-z0-9_]*\)() {.*/\1/p' "$1"); do
+    while read -r name; do
         [ ${#wanted[@]} = 0 ] || [[ " ${wanted[*]} " == *" $name "* ]] || continue
         begin=$EPOCHREALTIME status=0
         # In this shell, for what it starts is this one's to end; and not as part of a condition, which would switch -e off.
@@ -100,7 +102,7 @@ run_tests() { # FILE BEFORE AFTER REPORT
             set -eE
             "$before"
             "test_$name"
-        ) > "$work/output" 2>&1
+        ) < /dev/null > "$work/output" 2>&1
         status=$?
         set -e
         if [ $status = 0 ]; then
@@ -112,7 +114,7 @@ run_tests() { # FILE BEFORE AFTER REPORT
             echo "FAILED: $name ($(seconds_since "$begin") s)"
             failed=$((failed + 1))
         fi
-    done
+    done < <(sed -n 's/^test_\([a-z0-9_]*\)() {.*/\1/p' "$1")
 }
 
 seconds_since() { # EPOCHREALTIME
