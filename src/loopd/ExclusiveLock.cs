@@ -65,6 +65,16 @@ internal sealed class ExclusiveLock : IDisposable
         }
     }
 
+    /// <summary>The process that the file names; null where there is no file. The lock itself is left alone: .NET's own way to
+    /// read a file would take one.</summary>
+    internal static int? FindHolder(string path)
+    {
+        if (FileDescriptor.TryOpen(path, OpenFlags.ReadOnly, out FileDescriptor? file) != Errno.None)
+            return null;
+        using (file)
+            return ReadHolder(file!);
+    }
+
     public void Dispose()
     {
         File.Delete(_path);
@@ -84,11 +94,13 @@ internal sealed class ExclusiveLock : IDisposable
         return new ExclusiveLock(path, file);
     }
 
-    private static string Holder(FileDescriptor file)
+    private static string Holder(FileDescriptor file) => ReadHolder(file) is { } process ? $" (process {process})" : "";
+
+    private static int? ReadHolder(FileDescriptor file)
     {
         Span<byte> text = stackalloc byte[16];
         return file.ReadAt(0, text, out int count) == Errno.None
-            && int.TryParse(Encoding.ASCII.GetString(text[..count]).Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out int pid)
-            ? $" (process {pid})" : "";
+            && int.TryParse(Encoding.ASCII.GetString(text[..count]).Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out int process)
+            ? process : null;
     }
 }

@@ -28,6 +28,8 @@ readonly disk_options=transfer=xor,keyfile=/etc/loopd/disk.key,fstype=ext4
 
 mount_disk() {
     LIMIT=60 inside 'mount -t loopd -o "$1" /srv/disk.img /mnt/disk' "$disk_options"
+    # The manager learns of a mount a moment later; what it does not know it does not unmount ahead of the daemon.
+    within 10 inside '[ "$(systemctl show -P ActiveState mnt-disk.mount)" = active ]'
 }
 
 start_writers() {
@@ -145,6 +147,9 @@ test_ten_kills_under_verified_writes() {
         within 30 is_restarted "$before"
     done
     [ "$(restarts)" -ge 10 ]
+    # What the manager keeps, it keeps over a reload and an upgrade of its own.
+    inside 'systemctl daemon-reload; systemctl daemon-reexec; kill -9 "$(systemctl show -P MainPID loopd.service)"'
+    within 30 is_restarted 10
     [ "$(inside 'journalctl -b -o cat -u loopd.service | grep -c "going on with /run/loopd/dev: 1 devices"')" -ge 10 ]
     check_writers
 }
@@ -210,7 +215,7 @@ test_stop_waits_for_an_open_device_and_names_the_holder() {
     within 20 has_journal 'still open: .*/mnt/disk'
     has_journal 'still open: .*loop5 by .*sleep'
     # Served as ever until the last close.
-    inside 'head -c 8M /dev/urandom > /mnt/disk/file; sync /mnt/disk/file; echo 3 > /proc/sys/vm/drop_caches; cat /mnt/disk/file > /dev/null'
+    inside 'head -c 8M /dev/urandom > /mnt/disk/file; dd of=/mnt/disk/file oflag=nocache conv=notrunc,fdatasync count=0 status=none; cat /mnt/disk/file > /dev/null'
     [ "$(property ActiveState)" = deactivating ]
     inside 'systemctl stop holder; umount /mnt/disk'
     within 20 inside '[ "$(systemctl show -P ActiveState loopd.service)" = inactive ]'

@@ -31,12 +31,8 @@ internal static class StateCheck
         }
     }
 
-    private static int? Holder(string socket)
-    {
-        string path = socket + ".lock";
-        return File.Exists(path) && int.TryParse(File.ReadAllText(path).Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out int process)
-            && Directory.Exists($"/proc/{process}") ? process : null;
-    }
+    private static int? Holder(string socket) =>
+        ExclusiveLock.FindHolder(socket + ".lock") is { } process && Directory.Exists($"/proc/{process}") ? process : null;
 
     /// <summary>The state is in a memory file, which has no name but among the descriptors of its daemon.</summary>
     private static StateFile? FindState(int process)
