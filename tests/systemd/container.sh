@@ -3,94 +3,14 @@
 # shellcheck disable=SC2016,SC2154
 # What the daemon does under systemd, in a container. Each test has a machine of its own.
 
-# --- what the tests are made of
-
 enable() { # UNIT...
     systemctl --root="$machine_root" --quiet enable "$@"
-}
-
-property() { # NAME [UNIT]
-    inside 'systemctl show -P "$1" "$2"' "$1" "${2:-loopd.service}"
-}
-
-# An ext4 behind XOR in /srv/disk.img, and the line that mounts it.
-make_disk() {
-    inside '
-        mkdir -p /etc/loopd /mnt/disk
-        head -c 4096 /dev/urandom > /etc/loopd/disk.key
-        truncate -s 192M /srv/disk.img
-        device=$(loopctl -f --show -e xor --key-file /etc/loopd/disk.key /srv/disk.img)
-        mkfs.ext4 -q -E nodiscard "$device"
-        loopctl -d "$device"'
-}
-
-readonly disk_options=transfer=xor,keyfile=/etc/loopd/disk.key,fstype=ext4
-
-mount_disk() {
-    LIMIT=60 inside 'mount -t loopd -o "$1" /srv/disk.img /mnt/disk' "$disk_options"
-    # The manager learns of a mount a moment later; what it does not know it does not unmount ahead of the daemon.
-    within 10 inside '[ "$(systemctl show -P ActiveState mnt-disk.mount)" = active ]'
-}
-
-start_writers() {
-    local number
-    install -m 0755 "$here/writer" "$machine_root/usr/local/bin/writer"
-    inside 'rm -rf /run/writers; mkdir /run/writers'
-    for number in 1 2; do
-        inside 'mkdir -p "/mnt/disk/$1"; systemd-run --quiet --collect --unit "writer$1" -p StandardOutput=file:/run/writers/log$1 -p StandardError=file:/run/writers/log$1 \
-            sh -c "writer /mnt/disk/$1 /run/writers/stop /run/writers/sums$1 && touch /run/writers/ok$1"' "$number"
-    done
-    within 20 inside '[ -e /run/writers/sums1 ] && [ -e /run/writers/sums2 ]'
-}
-
-# Neither writer may have met an error; then everything is compared again, as it comes from the disk.
-check_writers() {
-    inside 'touch /run/writers/stop'
-    within 60 inside '! systemctl is-active -q writer1 && ! systemctl is-active -q writer2' || true
-    if ! inside '[ -e /run/writers/ok1 ] && [ -e /run/writers/ok2 ]'; then
-        inside 'cat /run/writers/log*'
-        return 1
-    fi
-    echo "note: the writers did $(inside 'cat /run/writers/log*' | tr '\n' ' ')"
-    LIMIT=90 inside 'umount /mnt/disk'
-    within 30 inside '[ -z "$(loopctl -ln)" ]'
-    check_disk
-    mount_disk
-    LIMIT=60 inside 'for number in 1 2; do
-        for sums in /run/writers/sums$number/*; do
-            [ "$(sha256sum < "/mnt/disk/$number/${sums##*/}")" = "$(cat "$sums")" ] || { echo "$number/${sums##*/} differs"; exit 1; }
-        done
-    done'
-    LIMIT=60 inside 'umount /mnt/disk'
-}
-
-# Nothing is wrong with the file system, nor anything left in its journal.
-check_disk() {
-    LIMIT=60 inside '
-        device=$(loopctl -f --show -r -e xor --key-file /etc/loopd/disk.key /srv/disk.img)
-        dumpe2fs -h "$device" 2> /dev/null > /run/superblock
-        if grep needs_recovery /run/superblock; then exit 1; fi
-        grep -q "^Filesystem state: *clean" /run/superblock
-        e2fsck -fn "$device" > /run/e2fsck 2>&1 || { cat /run/e2fsck; exit 1; }
-        loopctl -d "$device"'
-}
-
-restarts() { property NRestarts "$@"; }
-
-is_restarted() { # BEFORE [UNIT]
-    [ "$(restarts "${2:-loopd.service}")" -gt "$1" ] && [ "$(property ActiveState "${2:-loopd.service}")" = active ]
-}
-
-has_journal() { # PATTERN
-    inside 'journalctl -b --no-pager -o cat -u loopd.service | grep -E -- "$1"' "$1"
 }
 
 # Whether this process may at all, by the capability's number.
 has_capability() { # NUMBER
     [ $((0x$(awk '/^CapBnd/ { print $2 }' /proc/self/status) >> $1 & 1)) = 1 ]
 }
-
-# --- the tests
 
 test_ready_when_systemd_says_started() {
     enable loopd.service
@@ -127,10 +47,12 @@ test_mounts_for_everybody_within_its_sandbox() {
         dd if=/run/data of=/run/loopd/dev/loop0 conv=notrunc,fsync status=none; cmp -n 4096 /run/data /srv/theirs
         truncate -s 1M /srv/mine; loopctl 1 /srv/mine; dd if=/run/data of=/run/loopd/dev/loop1 conv=notrunc,fsync status=none; cmp -n 4096 /run/data /srv/mine'
     # The verdict is systemd's, of 10 (all open) to 0.
-    local score
-    score=$(inside 'systemd-analyze security --no-pager loopd.service' | tee /dev/stderr | sed -n 's/.*Overall exposure level for loopd.service: \([0-9.]*\).*/\1/p')
+    local verdict score
+    verdict=$(inside 'systemd-analyze security --no-pager loopd.service')
+    echo "$verdict"
+    score=$(echo "$verdict" | sed -n 's/.*Overall exposure level for loopd.service: \([0-9.]*\).*/\1/p')
     echo "note: systemd-analyze security loopd.service: $score"
-    awk -v score="$score" 'BEGIN { exit !(score != "" && score < 5) }'
+    awk -v score="$score" 'BEGIN { exit !(score != "" && score < 4) }'
 }
 
 test_ten_kills_under_verified_writes() {

@@ -8,10 +8,12 @@ machine_root='' machine_nspawn='' machine_init='' machine_cgroups=()
 # Prepares a machine that has never booted: the image, what the build installs, and a writable layer above both.
 new_machine() {
     end_machine
+    patience=1
     machine_directory=$(mktemp -d "$work/machine-XXXXXX")
     mkdir "$machine_directory"/{upper,overlay,root,data}
     mount -t overlay overlay -o "lowerdir=$tree:$image,upperdir=$machine_directory/upper,workdir=$machine_directory/overlay" "$machine_directory/root"
     machine_root=$machine_directory/root
+    install -D -m 0755 "$here/writer" "$machine_root/usr/local/bin/writer"
 }
 
 # Boots it, and waits until all units are started.
@@ -73,19 +75,6 @@ inside_as_user() { # SCRIPT
     inside 'exec runuser -u somebody -- env XDG_RUNTIME_DIR=/run/user/1000 DBUS_SESSION_BUS_ADDRESS=unix:path=/run/user/1000/bus bash -c "set -eu; $1"' "$1"
 }
 
-# Repeats a command until it succeeds.
-within() { # SECONDS COMMAND...
-    local limit=$1 begin=$SECONDS
-    shift
-    until "$@" > /dev/null 2>&1; do
-        if [ $((SECONDS - begin)) -ge "$limit" ]; then
-            echo "not within $limit seconds: $*"
-            return 1
-        fi
-        sleep 0.1
-    done
-}
-
 # Ends it as systemctl reboot does, or poweroff; what is in its root stays, and boot goes on with it.
 leave() { # reboot|poweroff
     inside "systemctl --no-block $1" || true
@@ -110,13 +99,27 @@ forget_machine() {
     machine_nspawn='' machine_init='' machine_cgroups=()
 }
 
+# The kernel loop devices on a mount. The path that the kernel has for their files is the same in every machine; to ask for the
+# mount takes a call that may wait, so only those are asked about that may be meant.
+kernel_loops_on() { # MAJOR:MINOR
+    local file loop
+    for file in /sys/block/loop*/loop/backing_file; do
+        if grep -qs /loopd/dev "$file"; then
+            loop=${file#/sys/block/}
+            loop=/dev/${loop%%/*}
+            [ -e "$loop" ] || mknod "$loop" b 7 "${loop#/dev/loop}"
+            [ "$(timeout 5 losetup -nO BACK-MAJ:MIN "$loop" 2> /dev/null | tr -d ' ')" != "$1" ] || echo "$loop"
+        fi
+    done
+}
+
 # Takes it down, however it is: kernel loop devices first, as they are the host's and hold on to its mounts.
 end_machine() {
     local number connection loop
     if [ -n "$machine_init" ] && [ -e "/proc/$machine_init/mountinfo" ]; then
         # On which numbers its daemons' mounts are: by these its kernel loop devices are told from others.
         while read -r number; do
-            for loop in $(timeout 10 losetup -nlO NAME,BACK-MAJ:MIN 2> /dev/null | awk -v number="$number" '$2 == number { print $1 }'); do
+            for loop in $(kernel_loops_on "$number"); do
                 while read -r directory; do
                     timeout 10 nsenter -t "$machine_init" -m umount -l "$directory" < /dev/null || true
                 done < <(awk -v loop="/dev/${loop##*/}" '$0 ~ " - [^ ]+ " loop "( |$)" { print $5 }' "/proc/$machine_init/mountinfo")

@@ -52,7 +52,7 @@ install_packages() {
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" > /dev/null
 }
 
-install_packages debootstrap systemd-container util-linux ${vm:+qemu-system-x86 qemu-utils e2fsprogs busybox-static cpio}
+install_packages debootstrap systemd-container util-linux ${vm:+qemu-system-x86 qemu-utils busybox-static cpio kmod e2fsprogs}
 chmod 0666 /dev/fuse
 
 # Outside of the repository, as it is large and outlives a clean one.
@@ -62,13 +62,12 @@ work=$(mktemp -d "$cache/run-XXXXXX")
 
 # shellcheck source=tests/systemd/image.sh
 . "$here/image.sh"
-# shellcheck source=tests/systemd/machine.sh
-. "$here/machine.sh"
+# shellcheck source=tests/systemd/steps.sh
+. "$here/steps.sh"
 
 finish() {
-    end_machine || true
-    [ -z "$vm" ] || end_vm || true
-    rm -rf "$work"
+    # What could not be unmounted is not to be deleted.
+    rm -rf --one-file-system "$work"
 }
 trap finish EXIT
 trap 'exit 130' INT TERM
@@ -122,6 +121,8 @@ seconds_since() { # EPOCHREALTIME
 }
 
 if [ -n "$container" ]; then
+    # shellcheck source=tests/systemd/machine.sh
+    . "$here/machine.sh"
     run_tests "$here/container.sh" new_machine end_machine report_machine
 fi
 if [ -n "$vm" ]; then
