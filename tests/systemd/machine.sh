@@ -8,7 +8,6 @@ machine_root='' machine_nspawn='' machine_init='' machine_cgroups=()
 # Prepares a machine that has never booted: the image, what the build installs, and a writable layer above both.
 new_machine() {
     end_machine
-    patience=1
     machine_directory=$(mktemp -d "$work/machine-XXXXXX")
     mkdir "$machine_directory"/{upper,overlay,root,data}
     mount -t overlay overlay -o "lowerdir=$tree:$image,upperdir=$machine_directory/upper,workdir=$machine_directory/overlay" "$machine_directory/root"

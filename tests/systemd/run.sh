@@ -84,6 +84,9 @@ fi
 image=$(provide_image)
 
 passed=0 failed=0
+# How much longer than usual everything may take.
+# shellcheck disable=SC2034
+patience=1
 
 # Each test is a function test_NAME, run in a shell that ends with its first failing command.
 run_tests() { # FILE BEFORE AFTER REPORT

@@ -8,7 +8,7 @@ readonly vm_kernel=linux-image-cloud-amd64
 # In the order in which they are loaded; what each needs comes before it.
 readonly vm_modules=(virtio_pci virtio_blk virtio_console ext4)
 
-vm_directory='' vm_process='' vm_data_format=qcow2
+vm_directory='' vm_process=''
 
 # Puts the kernel and what it first loads into $cache, under the kernel's version.
 provide_kernel() {
@@ -16,7 +16,7 @@ provide_kernel() {
     package=$(apt-cache depends "$vm_kernel" | sed -n 's/^ *Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1)
     version=${package#linux-image-}
     [ -n "$version" ] || { say "no package $vm_kernel to be had"; return 1; }
-    vm_boot=$cache/$package
+    vm_boot=$cache/$package-$(declare -f provide_kernel | sha256sum | cut -c 1-8)
     [ ! -d "$vm_boot" ] || return 0
     say "fetching $package"
     making=$(mktemp -d "$cache/making-XXXXXX")
@@ -26,7 +26,8 @@ provide_kernel() {
     cp "$(command -v busybox)" "$making/initrd/bin/busybox"
     while read -r file; do
         # By number, as their order counts.
-        cp "$file" "$making/initrd/modules/$(printf %03d $((number++)))-${file##*/}"
+        number=$((number + 1))
+        cp "$file" "$making/initrd/modules/$(printf %03d "$number")-${file##*/}"
     done < <(for module in "${vm_modules[@]}"; do modprobe -d "$making" -S "$version" --show-depends "$module"; done | awk '$1 == "insmod" && !seen[$2]++ { print $2 }')
     cat > "$making/initrd/init" << 'END'
 #!/bin/busybox sh
@@ -104,9 +105,8 @@ new_vm() {
 
 # Starts it, and waits for its agent.
 boot() {
-    local accelerator=tcg,thread=multi answer
-    [ ! -w /dev/kvm ] || accelerator=kvm
-    qemu-system-x86_64 -accel "$accelerator" -cpu max -smp 2 -m 1536 -M q35 -display none -nodefaults -no-reboot \
+    local answer='' begin=$SECONDS
+    qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m 1536 -M q35 -display none -nodefaults -no-reboot \
         -kernel "$vm_boot/vmlinuz" -initrd "$vm_boot/initrd.gz" \
         -append "console=ttyS0 rw tsc=reliable mitigations=off no_timer_check nokaslr systemd.show_status=no" \
         -serial "file:$vm_directory/console" \
@@ -117,10 +117,12 @@ boot() {
     vm_process=$!
     exec {vm_in}<> "$vm_directory/agent.in" {vm_out}<> "$vm_directory/agent.out"
     vm_calls=0
-    if ! read -r -t 240 -u "$vm_out" answer || [ "$answer" != ready ]; then
-        echo "the virtual machine's agent did not answer: ${answer-}"
-        return 1
-    fi
+    until read -r -t 1 -u "$vm_out" answer && [ "$answer" = ready ]; do
+        if ! kill -0 "$vm_process" 2> /dev/null || [ $((SECONDS - begin)) -gt 240 ]; then
+            echo "the virtual machine's agent does not answer ${answer:+, but $answer}"
+            return 1
+        fi
+    done
     echo "booted: $(inside 'uname -r; cut -d " " -f 1 /proc/uptime' | tr '\n' ' ')"
 }
 
