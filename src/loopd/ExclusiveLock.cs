@@ -65,14 +65,14 @@ internal sealed class ExclusiveLock : IDisposable
         }
     }
 
-    /// <summary>The process that holds a lock; null where none does.</summary>
-    internal static int? HolderOf(string path)
+    /// <summary>The process that the file names; null where there is no file. The lock itself is left alone: .NET's own way to
+    /// read a file would take one.</summary>
+    internal static int? FindHolder(string path)
     {
         if (FileDescriptor.TryOpen(path, OpenFlags.ReadOnly, out FileDescriptor? file) != Errno.None)
             return null;
-        // Whoever gets the lock for a moment has found it free. (File would take one of its own to read.)
         using (file)
-            return file!.Lock(wait: false) == Errno.None ? null : ProcessIn(file);
+            return ReadHolder(file!);
     }
 
     public void Dispose()
@@ -94,12 +94,13 @@ internal sealed class ExclusiveLock : IDisposable
         return new ExclusiveLock(path, file);
     }
 
-    private static string Holder(FileDescriptor file) => ProcessIn(file) is { } process ? $" (process {process})" : "";
+    private static string Holder(FileDescriptor file) => ReadHolder(file) is { } process ? $" (process {process})" : "";
 
-    private static int? ProcessIn(FileDescriptor file)
+    private static int? ReadHolder(FileDescriptor file)
     {
         Span<byte> text = stackalloc byte[16];
         return file.ReadAt(0, text, out int count) == Errno.None
-            && int.TryParse(Encoding.ASCII.GetString(text[..count]).Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out int pid) ? pid : null;
+            && int.TryParse(Encoding.ASCII.GetString(text[..count]).Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out int process)
+            ? process : null;
     }
 }

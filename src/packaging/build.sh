@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Builds what a package installs: loopd with its runtime, compiled ahead of time (ReadyToRun), loopctl as a native program,
-# manual pages and shell completions.
+# units for systemd, manual pages and shell completions.
 #
 # usage: src/packaging/build.sh [--prefix DIR] [--arch x64|arm64] DESTDIR      (prefix: /usr, architecture: this machine's)
 #
 #   PREFIX/lib/loopd/               both programs and what they load; loopctl finds loopd here, beside itself
 #   PREFIX/bin/loopctl, PREFIX/sbin/loopd       links to them
 #   PREFIX/sbin/mount.loopd, PREFIX/sbin/umount.loopd       links to loopctl, for mount(8)
+#   PREFIX/lib/systemd/{system,user}/           units: loopd.service, loopd.socket, loopd-looptab.service
 #   PREFIX/share/...                man5, man8, bash-completion, zsh, fish
 #
 # Needs the .NET 10 SDK, clang or gcc, and zlib's headers (Debian: gcc, libc6-dev, zlib1g-dev). For another architecture the
@@ -99,6 +100,16 @@ ln -sf ../lib/loopd/loopctl "$root/bin/loopctl"
 ln -sf ../lib/loopd/loopd "$root/sbin/loopd"
 for helper in mount.loopd umount.loopd; do
     ln -sf ../lib/loopd/loopctl "$root/sbin/$helper"
+done
+
+for unit in "$repository"/src/packaging/systemd/{*,user/*}.{service,socket}; do
+    case $unit in
+        */user/*) units=$root/lib/systemd/user ;;
+        *) units=$root/lib/systemd/system ;;
+    esac
+    install -d "$units"
+    sed "s|/usr/|$prefix/|g" "$unit" > "$units/$(basename "$unit")"
+    chmod 0644 "$units/$(basename "$unit")"
 done
 
 for page in "$repository"/src/packaging/man/*.[58]; do

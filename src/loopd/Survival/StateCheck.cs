@@ -11,7 +11,7 @@ internal static class StateCheck
     internal static int Run(LoopdOptions options)
     {
         string socket = Path.GetFullPath(options.Control);
-        if (ExclusiveLock.HolderOf(socket + ".lock") is not { } process)
+        if (Holder(socket) is not { } process)
         {
             Console.WriteLine($"no daemon runs on {socket}: there is nothing to go on with");
             return 0;
@@ -30,6 +30,9 @@ internal static class StateCheck
             return 0;
         }
     }
+
+    private static int? Holder(string socket) =>
+        ExclusiveLock.FindHolder(socket + ".lock") is { } process && Directory.Exists($"/proc/{process}") ? process : null;
 
     /// <summary>The state is in a memory file, which has no name but among the descriptors of its daemon.</summary>
     private static StateFile? FindState(int process)
