@@ -8,6 +8,7 @@ namespace LoopDaemon.Linux;
 public sealed unsafe class ChildProcess : IDisposable
 {
     private const int FirstDescriptor = 3;
+    private const int Kill = 9;
 
     /// <summary>More than the C libraries' structures have: 80 and 336 bytes in glibc.</summary>
     private const int OpaqueBytes = 512;
@@ -59,7 +60,13 @@ public sealed unsafe class ChildProcess : IDisposable
             fixed (nint* first = nativeArguments, variables = nativeEnvironment)
                 Require(Libc.posix_spawn(&id, argv[0], actions, attributes, first, variables), program);
             int end = Libc.pidfd_open(id);
-            return end >= 0 ? new ChildProcess(id, new FileDescriptor(end)) : throw new LinuxException(LastError.Get(), $"cannot watch process {id}");
+            if (end >= 0)
+                return new ChildProcess(id, new FileDescriptor(end));
+            Errno unwatched = LastError.Get();
+            // Nobody would know of it.
+            _ = Libc.kill(id, Kill);
+            Wait(id);
+            throw new LinuxException(unwatched, $"cannot watch process {id}");
         }
         finally
         {
@@ -75,11 +82,16 @@ public sealed unsafe class ChildProcess : IDisposable
 
     /// <summary>Waits for the end.</summary>
     /// <returns>The exit code, or 128 and the number of the signal that has ended it, as a shell has it.</returns>
-    public int WaitForExit()
+    public int WaitForExit() => Wait(Id);
+
+    private static int Wait(int id)
     {
         int status = 0;
-        while (Libc.waitpid(Id, &status, 0) < 0 && LastError.Get() == Errno.EINTR)
+        while (Libc.waitpid(id, &status, 0) < 0)
         {
+            // Somebody else has waited for it, and knows how it ended: certainly not as it should have.
+            if (LastError.Get() != Errno.EINTR)
+                return 128 + Kill;
         }
         int signal = status & 0x7F;
         return signal == 0 ? status >> 8 & 0xFF : 128 + signal;

@@ -66,22 +66,28 @@ public static class DescriptorPassing
     /// <param name="socket">The socket's number.</param>
     /// <param name="destination">Where the datagram goes.</param>
     /// <param name="descriptors">Where the descriptors are added; they are close-on-exec and the caller's to close.</param>
-    /// <param name="maxDescriptors">How many there is room for.</param>
+    /// <param name="maxDescriptors">How many there is room for; 0 has the kernel drop them all, which never waits for anybody, as
+    /// to close them might.</param>
+    /// <param name="stays">Only look at the datagram: it is the next one again.</param>
     /// <param name="count">The datagram's length in bytes.</param>
     /// <param name="userId">The sender's user as the kernel attests it; null where it does not.</param>
+    /// <param name="lost">There were more descriptors than room, or than this process may have open.</param>
     /// <returns>EAGAIN where there is none.</returns>
     public static unsafe Errno ReceiveDatagram(
-        int socket, Span<byte> destination, List<FileDescriptor> descriptors, int maxDescriptors, out int count, out uint? userId)
+        int socket, Span<byte> destination, List<FileDescriptor> descriptors, int maxDescriptors, bool stays, out int count, out uint? userId, out bool lost)
     {
-        userId = null;
+        (userId, lost) = (null, false);
         fixed (byte* start = destination)
         {
             Msghdr message = Over((nint)start, destination.Length);
-            message.msg_control = new byte[Syscall.CMSG_SPACE((ulong)maxDescriptors * sizeof(int)) + Syscall.CMSG_SPACE(CredentialBytes)];
+            ulong rights = maxDescriptors > 0 ? Syscall.CMSG_SPACE((ulong)maxDescriptors * sizeof(int)) : 0;
+            message.msg_control = new byte[rights + Syscall.CMSG_SPACE(CredentialBytes)];
             message.msg_controllen = message.msg_control.Length;
-            Errno error = Repeat(() => Syscall.recvmsg(socket, message, MessageFlags.MSG_CMSG_CLOEXEC | MessageFlags.MSG_DONTWAIT), out count);
+            MessageFlags flags = MessageFlags.MSG_CMSG_CLOEXEC | MessageFlags.MSG_DONTWAIT | (stays ? MessageFlags.MSG_PEEK : 0);
+            Errno error = Repeat(() => Syscall.recvmsg(socket, message, flags), out count);
             if (error != Errno.None)
                 return error;
+            lost = message.msg_flags.HasFlag(MessageFlags.MSG_CTRUNC);
             TakeRights(message, descriptors);
             for (long at = Syscall.CMSG_FIRSTHDR(message); at >= 0; at = Syscall.CMSG_NXTHDR(message, at))
             {

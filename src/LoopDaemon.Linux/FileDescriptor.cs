@@ -135,12 +135,13 @@ public sealed class FileDescriptor : SafeHandleMinusOneIsInvalid
         return fd >= 0 ? new FileDescriptor(fd) : throw new LinuxException(LastError.Get(), "cannot duplicate a file descriptor");
     }
 
-    /// <summary>Whether two descriptors are of one open file description (kcmp(2)); false also where the kernel does not tell.</summary>
-    public bool IsSameDescription(FileDescriptor other)
+    /// <summary>Whether two descriptors are of one open file description (kcmp(2)); null where the kernel does not tell: it may be
+    /// built without kcmp, or a container's filter may refuse it.</summary>
+    public bool? IsSameDescription(FileDescriptor other)
     {
         const int File = 0;
         int process = Environment.ProcessId;
-        return Libc.kcmp(process, process, File, Number, other.Number) == 0;
+        return Libc.kcmp(process, process, File, Number, other.Number) is var order and >= 0 ? order == 0 : null;
     }
 
     /// <summary>Raises this process's limit of descriptors as far as it may (RLIMIT_NOFILE).</summary>
@@ -151,9 +152,10 @@ public sealed class FileDescriptor : SafeHandleMinusOneIsInvalid
         Libc.ResourceLimit limit;
         if (Libc.getrlimit(NumberOfFiles, &limit) != 0)
             return 1024;
+        nuint before = limit.Current;
         limit.Current = limit.Greatest;
-        _ = Libc.setrlimit(NumberOfFiles, &limit);
-        return (int)Math.Min(limit.Current, int.MaxValue);
+        bool isRaised = Libc.setrlimit(NumberOfFiles, &limit) == 0;
+        return (int)Math.Min(isRaised ? limit.Current : before, int.MaxValue);
     }
 
     /// <summary>Opens the same file anew, by the kernel's own link to it (/proc/self/fd): a description with flags and a lock
@@ -271,11 +273,14 @@ public sealed class FileDescriptor : SafeHandleMinusOneIsInvalid
     }
 
     /// <summary>What the descriptor refers to.</summary>
-    public unsafe Errno GetStatus(out FileStatus status)
+    /// <param name="status">Its status.</param>
+    /// <param name="remembered">Take what the kernel remembers, however old, and never wait for a file system's server
+    /// (AT_STATX_DONT_SYNC): its device and inode are right all the same.</param>
+    public unsafe Errno GetStatus(out FileStatus status, bool remembered = false)
     {
-        const int AtEmptyPath = 0x1000;
+        const int AtEmptyPath = 0x1000, DontSync = 0x4000;
         Libc.StatxBuffer raw;
-        return FileStatus.Finish(Libc.statx(Number, "", AtEmptyPath, FileStatus.BasicStats, &raw), in raw, out status);
+        return FileStatus.Finish(Libc.statx(Number, "", remembered ? AtEmptyPath | DontSync : AtEmptyPath, FileStatus.BasicStats, &raw), in raw, out status);
     }
 
     /// <summary>What O_DIRECT asks of an I/O on this file (statx(2), STATX_DIOALIGN, Linux 6.1): that its memory, and its
@@ -359,14 +364,16 @@ public sealed class FileDescriptor : SafeHandleMinusOneIsInvalid
         return ready switch { > 0 => Errno.None, 0 => Errno.ETIMEDOUT, _ => LastError.Get() };
     }
 
-    /// <summary>Waits until one of two descriptors can be read, or the time is up.</summary>
-    public static unsafe void WaitForAny(int first, int second, TimeSpan timeout)
+    /// <summary>Waits until one of some descriptors can be read, a signal comes, or the time is up.</summary>
+    /// <param name="timeout">The time.</param>
+    /// <param name="numbers">The descriptors' numbers, a few; negative ones stand for none.</param>
+    public static unsafe void WaitForAny(TimeSpan timeout, params ReadOnlySpan<int> numbers)
     {
         const short PollIn = 1;
-        Libc.PollFd* polls = stackalloc Libc.PollFd[2];
-        polls[0] = new Libc.PollFd { Fd = first, Events = PollIn };
-        polls[1] = new Libc.PollFd { Fd = second, Events = PollIn };
-        _ = Libc.poll(polls, 2, (int)timeout.TotalMilliseconds);
+        Libc.PollFd* polls = stackalloc Libc.PollFd[numbers.Length];
+        for (int i = 0; i < numbers.Length; i++)
+            polls[i] = new Libc.PollFd { Fd = numbers[i], Events = PollIn };
+        _ = Libc.poll(polls, (nuint)numbers.Length, (int)timeout.TotalMilliseconds);
     }
 
     /// <summary>Whether the other end is gone, as poll(2) tells (POLLERR, POLLHUP).</summary>

@@ -74,6 +74,8 @@ internal sealed record LoopdOptions(
             text => TimeSpan.FromSeconds(Number(text, 1, 3600)));
         var supervise = new Option<bool>(SuperviseOption)
         {
+            // Given as --supervise=true it would not be recognized where the daemon's own command line is made.
+            Arity = ArgumentArity.Zero,
             Description = "Run the daemon as a child that may die without a loss: where it ends, the next one goes on with its mount. SIGHUP upgrades it, SIGINT and SIGTERM end it",
         };
         var command = new RootCommand(
@@ -89,6 +91,8 @@ internal sealed record LoopdOptions(
                 maxLoop.Of(parsed), mount.Of(parsed), control.Of(parsed), controlMode.Of(parsed), engine.Of(parsed),
                 threads.Of(parsed), passthrough.Of(parsed), logLevel.Of(parsed), parsed.GetValue(exitWhenIdle),
                 !parsed.GetValue(noResend), parsed.GetValue(checkState), parsed.GetValue(supervise), watchdog.Of(parsed));
+            if (options.Supervise && options.CheckState)
+                throw new FormatException("--supervise starts a daemon and --check-state asks about one: give one of them");
             // In the environment it may be meant for another daemon; here it would be a misunderstanding.
             return options.Engine == Engine.Uring && parsed.GetValue(threads.Option) is not null
                 ? throw new FormatException("--threads is for --engine threads: uring has two for each processor")

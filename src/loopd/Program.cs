@@ -33,10 +33,7 @@ static async Task<int> Serve(LoopdOptions options)
     if (options.CheckState)
         return StateCheck.Run(options);
     if (options.Supervise)
-    {
-        string[] arguments = [.. Environment.GetCommandLineArgs().Skip(1).Where(argument => argument != LoopdOptions.SuperviseOption)];
-        return Supervisor.Run(arguments, options.Watchdog);
-    }
+        return Supervisor.Run(options, [.. Environment.GetCommandLineArgs().Skip(1).Where(argument => argument != LoopdOptions.SuperviseOption)]);
     using InheritedDescriptors inherited = InheritedDescriptors.Receive();
     using ServiceNotification? manager = ServiceNotification.Connect();
     // Over io_uring nothing could go on: what is in the rings of a process ends with it.

@@ -13,17 +13,26 @@ internal sealed class Loopd : IDisposable
     private static readonly string Configuration = Path.GetFileName(Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory));
 
     private readonly List<string> _log = [];
+    private readonly string _program;
     private readonly string[] _arguments;
     private Process _process;
 
     /// <summary>Starts a daemon and waits until it is ready.</summary>
-    internal Loopd(params string[] arguments)
+    internal Loopd(params string[] arguments) : this(Program, arguments)
+    {
+    }
+
+    private Loopd(string program, string[] arguments)
     {
         Requirements.SkipUnlessRootWithFuse();
+        _program = program;
         Directory = System.IO.Directory.CreateTempSubdirectory("loopd-e2e-").FullName;
         _arguments = ["--mount", Mount, "--control", Socket, .. arguments];
         _process = Start();
     }
+
+    /// <summary>Starts the daemon of another folder, where a test can replace it.</summary>
+    internal static Loopd Of(string program, params string[] arguments) => new(program, arguments);
 
     internal static string Program => Path.Combine(Binaries, "loopd", Configuration, "loopd");
 
@@ -181,7 +190,7 @@ internal sealed class Loopd : IDisposable
 
     private Process Start()
     {
-        var process = Process.Start(new ProcessStartInfo(Program, _arguments) { RedirectStandardError = true })!;
+        var process = Process.Start(new ProcessStartInfo(_program, _arguments) { RedirectStandardError = true })!;
         process.ErrorDataReceived += (_, line) =>
         {
             lock (_log)

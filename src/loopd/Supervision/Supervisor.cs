@@ -1,4 +1,5 @@
 using System.Collections;
+using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.InteropServices;
 using LoopDaemon.Daemon.Survival;
@@ -15,50 +16,68 @@ internal sealed class Supervisor : IDisposable
     private const int GiveUpAfter = 5;
     private const int WorstCode = 1;
     private const int Killed = 128 + Kill;
+    private const int Parked = 75;
 
-    private static readonly TimeSpan Tick = TimeSpan.FromMilliseconds(100);
+    /// <summary>More than a socket's queue holds (net.unix.max_dgram_qlen); whoever floods it must not keep the rest from its turn.</summary>
+    private const int MostMessagesAtOnce = 4096;
+
+    private const int LongestName = 255;
+
+    private static readonly TimeSpan Tick = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(50);
     private static readonly TimeSpan AbortTime = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan CheckTime = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan LongestTurn = TimeSpan.FromSeconds(5);
 
     private readonly IReadOnlyList<string> _arguments;
-    private readonly TimeSpan _watchdog;
+    private readonly LoopdOptions _options;
+    private readonly string? _daemon;
+    private readonly SupervisorLog _log = new();
     private readonly NotifySocket _socket = new();
     private readonly HeldDescriptors _held;
     private readonly ServiceNotification? _manager = ServiceNotification.Connect();
-    private readonly InheritedDescriptors _inherited = InheritedDescriptors.Receive();
-    private readonly List<string> _handedOver;
     private readonly Queue<PosixSignal> _signals = new();
     private readonly PosixSignalRegistration[] _registrations;
     private ChildProcess? _child;
-    private DateTime _lastPing;
-    private bool _isAborted;
+    private long _lastPing;
+    private long? _aborted;
     private bool _wasReady;
+    private bool _isTold;
     private bool _isEnding;
+    private bool _isUpgradeWanted;
+    private ChildProcess? _check;
+    private long _checkStart;
+    private int _checkedProcess;
 
-    private Supervisor(IReadOnlyList<string> arguments, TimeSpan watchdog)
+    private Supervisor(LoopdOptions options, IReadOnlyList<string> arguments, string? daemon)
     {
+        _options = options;
         _arguments = arguments;
-        _watchdog = watchdog;
+        _daemon = daemon;
+        Signals.RestoreChildEnd();
         int limit = FileDescriptor.RaiseLimit();
         _held = new HeldDescriptors(Math.Min(HeldDescriptors.Room + 64, limit / 2));
-        _handedOver = [.. _inherited.Names];
-        foreach (string name in _handedOver)
+        using var inherited = InheritedDescriptors.Receive();
+        foreach (string name in inherited.Names.ToList())
         {
-            using FileDescriptor descriptor = _inherited.Take(name)!;
+            using FileDescriptor descriptor = inherited.Take(name)!;
             _held.Add(name, descriptor);
         }
         _registrations = [.. new[] { PosixSignal.SIGINT, PosixSignal.SIGTERM, PosixSignal.SIGQUIT, PosixSignal.SIGHUP }
             .Select(signal => PosixSignalRegistration.Create(signal, Hear))];
         _ = MemoryPressure.SpareProcess(-900);
+        if (options.Engine == Engine.Uring)
+            _log.Warning("with --engine uring nothing outlives the daemon: it will not be started again");
     }
 
     /// <summary>Supervises until the daemon has ended as it should, or cannot be kept running.</summary>
+    /// <param name="options">What the daemon's command line says.</param>
     /// <param name="arguments">The daemon's command line.</param>
-    /// <param name="watchdog">How long a daemon may give no sign of life.</param>
+    /// <param name="daemon">The daemon's program; null for this one, as it is when a daemon is started.</param>
     /// <returns>The daemon's exit code.</returns>
-    internal static int Run(IReadOnlyList<string> arguments, TimeSpan watchdog)
+    internal static int Run(LoopdOptions options, IReadOnlyList<string> arguments, string? daemon = null)
     {
-        using var supervisor = new Supervisor(arguments, watchdog);
+        using var supervisor = new Supervisor(options, arguments, daemon);
         return supervisor.Supervise();
     }
 
@@ -66,9 +85,10 @@ internal sealed class Supervisor : IDisposable
     {
         foreach (PosixSignalRegistration registration in _registrations)
             registration.Dispose();
+        _check?.Dispose();
         _child?.Dispose();
+        _log.Dispose();
         _held.Dispose();
-        _inherited.Dispose();
         _socket.Dispose();
         _manager?.Dispose();
     }
@@ -78,18 +98,7 @@ internal sealed class Supervisor : IDisposable
         int failures = 0;
         while (true)
         {
-            _wasReady = false;
-            int code;
-            try
-            {
-                Start();
-                code = Watch();
-            }
-            catch (LinuxException refused)
-            {
-                Log("ERR", refused.Message);
-                code = WorstCode;
-            }
+            int code = TryStart() ? Watch() : WorstCode;
             // Nothing to go on with: the daemon has ended for good, or has never begun.
             if (code == 0 || !_held.Has(DescriptorStore.Connection))
                 return code;
@@ -97,34 +106,56 @@ internal sealed class Supervisor : IDisposable
             failures = _wasReady ? 0 : code == Killed ? Math.Min(failures + 1, GiveUpAfter - 1) : failures + 1;
             if (failures >= GiveUpAfter)
                 return GiveUp(code);
-            Log(_wasReady ? "WRN" : "ERR", $"the daemon has ended ({Describe(code)}); starting the next one");
+            if (!_wasReady)
+                _log.Error($"the daemon did not get ready ({Describe(code)}); starting the next one");
+            else if (code == Parked)
+                _log.Information("the daemon has made way; starting the next one");
+            else
+                _log.Warning($"the daemon has ended ({Describe(code)}); starting the next one");
             if (failures > 0)
                 Thread.Sleep(FirstPause * (1 << (failures - 1)));
         }
     }
 
-    private void Start()
+    private bool TryStart()
+    {
+        (_wasReady, _isTold, _isUpgradeWanted, _aborted) = (false, false, false, null);
+        Dictionary<string, string> environment = OwnEnvironment();
+        environment["NOTIFY_SOCKET"] = _socket.Address;
+        environment["FDSTORE"] = HeldDescriptors.Room.ToString(CultureInfo.InvariantCulture);
+        environment["WATCHDOG_USEC"] = _options.Watchdog.TotalMicroseconds.ToString("F0", CultureInfo.InvariantCulture);
+        environment["LISTEN_FDS"] = _held.All.Count.ToString(CultureInfo.InvariantCulture);
+        environment["LISTEN_FDNAMES"] = string.Join(':', _held.All.Select(held => held.Name));
+        (string program, string[] first) = Program();
+        try
+        {
+            _child?.Dispose();
+            _child = ChildProcess.Start(program, [.. first, .. _arguments], environment, [.. _held.All.Select(held => held.Descriptor)]);
+            _lastPing = Stopwatch.GetTimestamp();
+            return true;
+        }
+        catch (LinuxException refused)
+        {
+            _log.Error(refused.Message);
+            return false;
+        }
+    }
+
+    /// <summary>Without what a service manager has told this process alone.</summary>
+    private static Dictionary<string, string> OwnEnvironment()
     {
         var environment = new Dictionary<string, string>();
         foreach (DictionaryEntry variable in Environment.GetEnvironmentVariables())
             environment[(string)variable.Key] = (string?)variable.Value ?? "";
-        environment.Remove("WATCHDOG_PID");
-        environment["NOTIFY_SOCKET"] = _socket.Address;
-        environment["FDSTORE"] = HeldDescriptors.Room.ToString(CultureInfo.InvariantCulture);
-        environment["WATCHDOG_USEC"] = _watchdog.TotalMicroseconds.ToString("F0", CultureInfo.InvariantCulture);
-        environment["LISTEN_FDS"] = _held.All.Count.ToString(CultureInfo.InvariantCulture);
-        environment["LISTEN_FDNAMES"] = string.Join(':', _held.All.Select(held => held.Name));
-        (string program, string[] first) = Program();
-        _child?.Dispose();
-        _child = ChildProcess.Start(program, [.. first, .. _arguments], environment, [.. _held.All.Select(held => held.Descriptor)]);
-        _lastPing = DateTime.UtcNow;
-        _isAborted = false;
+        foreach (string told in (ReadOnlySpan<string>)["NOTIFY_SOCKET", "FDSTORE", "WATCHDOG_USEC", "WATCHDOG_PID"])
+            environment.Remove(told);
+        return environment;
     }
 
     /// <summary>By its path, so that the next daemon is of the version that is installed then.</summary>
-    private static (string Program, string[] First) Program()
+    private (string Program, string[] First) Program()
     {
-        string program = Environment.ProcessPath!;
+        string program = _daemon ?? Environment.ProcessPath!;
         // The link of a running program whose file was replaced (proc(5)).
         const string Deleted = " (deleted)";
         if (program.EndsWith(Deleted, StringComparison.Ordinal))
@@ -138,9 +169,14 @@ internal sealed class Supervisor : IDisposable
     {
         while (_child!.End.WaitReadable(TimeSpan.Zero) != Errno.None)
         {
-            FileDescriptor.WaitForAny(_socket.Number, _child.End.Number, Tick);
+            long turn = Stopwatch.GetTimestamp();
+            FileDescriptor.WaitForAny(Tick, _socket.Number, _child.End.Number, _check?.End.Number ?? -1);
+            // Whatever has stopped this process for so long may have stopped the daemon with it: it gets its time anew.
+            if (Stopwatch.GetElapsedTime(turn) > LongestTurn)
+                _lastPing = Stopwatch.GetTimestamp();
             TakeMessages();
             HeedSignals();
+            HeedCheck();
             HeedWatchdog();
         }
         // What it said last counts, though it is dead.
@@ -150,33 +186,48 @@ internal sealed class Supervisor : IDisposable
 
     private void TakeMessages()
     {
-        while (_socket.TryReceive(out Dictionary<string, string> message, out List<FileDescriptor> descriptors))
+        for (int i = 0; i < MostMessagesAtOnce && _socket.TryReceive(out Dictionary<string, string> message, out List<FileDescriptor> descriptors, out bool lost); i++)
         {
-            string name = message.GetValueOrDefault("FDNAME", "stored");
-            if (message.ContainsKey("FDSTORE"))
-            {
-                foreach (FileDescriptor descriptor in descriptors)
-                {
-                    if (!_held.Add(name, descriptor))
-                        Log("WRN", $"there is no room to keep {name}: it would not outlive the daemon");
-                }
-            }
-            if (message.ContainsKey("FDSTOREREMOVE"))
+            string name = NameIn(message);
+            if (message.GetValueOrDefault("FDSTORE") == "1")
+                Hold(name, descriptors, lost);
+            if (message.GetValueOrDefault("FDSTOREREMOVE") == "1")
                 _held.Remove(name);
             if (message.GetValueOrDefault("READY") == "1")
-            {
-                _wasReady = true;
-                // The one before may have died of something else before it could end.
-                if (_isEnding)
-                    _child!.Signal(Interrupt);
-            }
+                BeReady();
             if (message.TryGetValue("WATCHDOG", out string? sign))
-                _lastPing = sign == "trigger" ? DateTime.MinValue : DateTime.UtcNow;
-            // BARRIER=1 asks for nothing but that its descriptor be closed when all before it is done.
-            descriptors.ForEach(descriptor => descriptor.Dispose());
+            {
+                _lastPing = Stopwatch.GetTimestamp();
+                if (sign == "trigger")
+                    AbortDaemon("has found itself to hang");
+            }
+            // BARRIER=1 asks for nothing but that its descriptor, the end of a pipe, be closed when all before it is done.
+            descriptors.ForEach(message.ContainsKey("BARRIER") ? descriptor => descriptor.Dispose() : HeldDescriptors.CloseAside);
             if (_manager is not null && (message.ContainsKey("READY") || message.ContainsKey("STATUS")))
                 _manager.Send(string.Join('\n', message.Where(pair => pair.Key is "READY" or "STATUS").Select(pair => $"{pair.Key}={pair.Value}")));
         }
+    }
+
+    /// <summary>Names go to the next daemon in one variable, with colons between them.</summary>
+    private static string NameIn(Dictionary<string, string> message) =>
+        message.TryGetValue("FDNAME", out string? name) && name.Length is > 0 and <= LongestName && name.All(letter => letter is > ' ' and <= '~' and not ':')
+            ? name : "stored";
+
+    private void Hold(string name, List<FileDescriptor> descriptors, bool lost)
+    {
+        foreach (FileDescriptor descriptor in descriptors)
+            lost |= !_held.Add(name, descriptor);
+        if (lost)
+            _log.Warning($"there is no room to keep {name}: it would not outlive the daemon");
+    }
+
+    private void BeReady()
+    {
+        _wasReady = true;
+        _lastPing = Stopwatch.GetTimestamp();
+        // The one before may have died of something else before it could end.
+        if (_isEnding && !_isTold)
+            TellToEnd();
     }
 
     private void HeedSignals()
@@ -187,56 +238,106 @@ internal sealed class Supervisor : IDisposable
             lock (_signals)
             {
                 if (!_signals.TryDequeue(out signal))
-                    return;
+                    break;
             }
             if (signal == PosixSignal.SIGHUP)
             {
-                Upgrade();
+                _isUpgradeWanted = true;
+                continue;
             }
-            else
-            {
-                Log("INF", $"ending process {_child!.Id}");
-                _isEnding = true;
-                _child.Signal(Interrupt);
-            }
+            bool isRepeated = _isEnding;
+            _isEnding = true;
+            _log.Information($"ending process {_child!.Id}");
+            // One that is about to take over a mount would die of it, and the mount with what is open would have to wait for the
+            // next: it is told when it is ready. Whoever asks twice means it.
+            if (_wasReady || isRepeated || !_held.Has(DescriptorStore.Connection))
+                TellToEnd();
+        }
+        if (_isUpgradeWanted && _wasReady && !_isEnding && _check is null)
+            CheckUpgrade();
+    }
+
+    /// <summary>A second time it means to a daemon that it is to take away what is open.</summary>
+    private void TellToEnd()
+    {
+        _isTold = true;
+        _child!.Signal(Interrupt);
+    }
+
+    /// <summary>Asks the program that is installed now whether it can go on where the daemon is.</summary>
+    private void CheckUpgrade()
+    {
+        _isUpgradeWanted = false;
+        if (!_held.Has(DescriptorStore.Connection))
+        {
+            _log.Error("the daemon stays: it keeps nothing that another one could go on with");
+            return;
+        }
+        try
+        {
+            (string program, string[] first) = Program();
+            _check = ChildProcess.Start(program, [.. first, .. _arguments, "--check-state"], OwnEnvironment(), []);
+            _checkStart = Stopwatch.GetTimestamp();
+            _checkedProcess = _child!.Id;
+        }
+        catch (LinuxException refused)
+        {
+            _log.Error($"the daemon stays: {refused.Message}");
         }
     }
 
-    /// <summary>Has the daemon make way for the program that is installed now, if that can go on where the daemon is.</summary>
-    private void Upgrade()
+    /// <summary>Has the daemon make way for the program that is installed now, if that has found that it can go on.</summary>
+    private void HeedCheck()
     {
-        (string program, string[] first) = Program();
-        var environment = new Dictionary<string, string> { ["PATH"] = Environment.GetEnvironmentVariable("PATH") ?? "" };
-        using ChildProcess check = ChildProcess.Start(program, [.. first, .. _arguments, "--check-state"], environment, []);
-        if (check.WaitForExit() != 0)
+        if (_check is null)
+            return;
+        if (_check.End.WaitReadable(TimeSpan.Zero) != Errno.None)
         {
-            Log("ERR", $"the daemon stays: {program} cannot go on where it is");
+            if (Stopwatch.GetElapsedTime(_checkStart) > CheckTime)
+                _check.Signal(Kill);
             return;
         }
-        Log("INF", $"the daemon makes way for {program} as it is now");
-        _child!.Signal(Terminate);
+        int code = _check.WaitForExit();
+        _check.Dispose();
+        _check = null;
+        // The daemon may have died meanwhile, and the next one is of the new program.
+        if (_isEnding || _checkedProcess != _child!.Id)
+            return;
+        string program = Program().Program;
+        if (code != 0)
+        {
+            _log.Error($"the daemon stays: {program} cannot go on where it is ({Describe(code)})");
+            return;
+        }
+        _log.Information($"the daemon makes way for {program} as it is now");
+        _child.Signal(Terminate);
     }
 
     private void HeedWatchdog()
     {
-        TimeSpan silence = DateTime.UtcNow - _lastPing;
-        if (!_wasReady || _isEnding || silence < _watchdog)
-            return;
-        if (!_isAborted)
-            Log("ERR", $"process {_child!.Id} has given no sign of life for {_watchdog.TotalSeconds:F0} s: ending it");
-        _child!.Signal(_isAborted && silence > _watchdog + AbortTime ? Kill : Abort);
-        // A stopped process hears nothing but SIGKILL.
-        _isAborted = true;
+        // .NET takes the first SIGABRT that it does not send itself for its own, and dies of the second. A stopped process hears
+        // nothing but SIGKILL.
+        if (_aborted is { } since)
+            _child!.Signal(Stopwatch.GetElapsedTime(since) > AbortTime ? Kill : Abort);
+        else if (_wasReady && !_isEnding && Stopwatch.GetElapsedTime(_lastPing) > _options.Watchdog)
+        {
+            AbortDaemon($"has given no sign of life for {_options.Watchdog.TotalSeconds:F0} s");
+        }
     }
 
-    private static int GiveUp(int code)
+    private void AbortDaemon(string reason)
     {
-        Log("ERR", $"the daemon could not be started {GiveUpAfter} times running ({Describe(code)}): giving up");
-        string mounts = string.Join(", ", MountTable.Read().Where(mount => mount.Type == "fuse.loopd").Select(mount => mount.MountPoint));
-        string[] loops = [.. KernelLoop.List().Where(loop => MountTable.Read().Any(mount => mount.Type == "fuse.loopd" && loop.BackingFile.StartsWith(mount.MountPoint + "/", StringComparison.Ordinal)))
-            .Select(loop => loop.Path)];
-        Log("ERR", $"what is left: {(mounts.Length > 0 ? $"mounts of loopd on {mounts}" : "no mount")}{(loops.Length > 0 ? $", kernel loop devices {string.Join(", ", loops)}" : "")}; "
-            + "a dead one answers with \"Transport endpoint is not connected\": unmount what is on it, then loopctl doctor --fix");
+        if (_aborted is not null)
+            return;
+        _log.Error($"process {_child!.Id} {reason}: ending it");
+        _child.Signal(Abort);
+        _aborted = Stopwatch.GetTimestamp();
+    }
+
+    private int GiveUp(int code)
+    {
+        string mountPoint = Remains.MountPointOf(_held) ?? Path.GetFullPath(_options.Mount);
+        _log.Error($"the daemon did not get ready {GiveUpAfter} times running ({Describe(code)}): giving up. {Remains.Describe(mountPoint)}");
         return WorstCode;
     }
 
@@ -245,12 +346,9 @@ internal sealed class Supervisor : IDisposable
         signal.Cancel = true;
         lock (_signals)
             _signals.Enqueue(signal.Signal);
+        _socket.Ring();
     }
 
     private static string Describe(int code) =>
         code > 128 ? $"signal {code - 128}" : $"exit code {code}";
-
-    /// <summary>As the daemon's own lines are.</summary>
-    private static void Log(string level, string sentence) =>
-        Console.Error.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{DateTime.Now:yyyy-MM-dd HH:mm:ss.fff} {level} supervisor: {sentence}"));
 }
