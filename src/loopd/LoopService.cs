@@ -377,14 +377,13 @@ internal sealed partial class LoopService(
     /// being read or written takes waiting for this daemon's own threads.</summary>
     private static long WhatToForget(LoopDevice device) => device.Openers > 0 ? -1 : 0;
 
-    /// <summary>Has the kernel ask for a file's size: for what nobody wants to know it does not ask. Another process does it: a
-    /// thread of the daemon must not wait for the daemon. Killed in that moment, it would linger until its successor answers,
-    /// which waits for it to end.</summary>
+    /// <summary>Has the kernel ask for a file's attributes. Another process does it: a thread of the daemon must not wait for the
+    /// daemon. Killed in that moment, it would linger until its successor answers, which waits for it to end.</summary>
     private static void LookAt(string path)
     {
         try
         {
-            using var stat = Process.Start(new ProcessStartInfo("stat", ["-c", "%s", "--", path]) { RedirectStandardOutput = true, RedirectStandardError = true });
+            using var stat = Process.Start(new ProcessStartInfo("stat", ["--cached=never", "-c", "%s", "--", path]) { RedirectStandardOutput = true, RedirectStandardError = true });
             stat!.WaitForExit(LookTime);
         }
         catch (System.ComponentModel.Win32Exception)
