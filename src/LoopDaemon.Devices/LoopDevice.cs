@@ -262,7 +262,7 @@ public sealed class LoopDevice
     public void ChangeBackingFile(FileDescriptor file) => Control((binding, warnings) =>
     {
         binding.ChangeFile(file);
-        Report(binding, DeviceChange.StatusChanged);
+        Report(binding, DeviceChange.FileChanged);
         Rescan(binding, warnings);
     });
 
