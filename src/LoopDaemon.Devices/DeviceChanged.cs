@@ -17,8 +17,10 @@ public enum DeviceChange
     ClearedAtLastClose,
     /// <summary>It has another size.</summary>
     Resized,
-    /// <summary>It has another status: flags, backing file, direct I/O, sector size, offset, size limit, reference.</summary>
+    /// <summary>It has another status: flags, direct I/O, sector size, offset, size limit, reference.</summary>
     StatusChanged,
+    /// <summary>It has another backing file.</summary>
+    FileChanged,
     /// <summary>Its partition table was read anew.</summary>
     Scanned,
 }

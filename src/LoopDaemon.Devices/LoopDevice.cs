@@ -191,25 +191,41 @@ public sealed class LoopDevice
     /// <exception cref="LinuxException">ENXIO: it is not bound.</exception>
     public bool Clear()
     {
-        Binding? cleared;
-        bool deferred;
+        Binding cleared;
         lock (_control)
         {
+            bool isOpen, isNews = false;
             lock (_gate)
             {
                 cleared = _binding ?? throw NotBound();
-                deferred = _openers > 0;
-                if (deferred)
-                    _autoclear = true;
+                isOpen = _openers > 0;
+                if (isOpen)
+                {
+                    isNews = !_autoclear;
+                    // Until it is told: a last close that came first would be told first.
+                    _autoclear = _held = true;
+                }
                 else
+                {
                     Unbind();
+                }
+            }
+            if (isOpen)
+            {
+                try
+                {
+                    if (isNews)
+                        Report(cleared, DeviceChange.StatusChanged);
+                }
+                finally
+                {
+                    Release();
+                }
+                return true;
             }
         }
-        if (deferred)
-            Report(cleared, DeviceChange.StatusChanged);
-        else
-            Finish(cleared, DeviceChange.Cleared);
-        return deferred;
+        Finish(cleared, DeviceChange.Cleared);
+        return false;
     }
 
     /// <summary>Changes the device's status (LOOP_SET_STATUS64).</summary>
@@ -246,7 +262,7 @@ public sealed class LoopDevice
     public void ChangeBackingFile(FileDescriptor file) => Control((binding, warnings) =>
     {
         binding.ChangeFile(file);
-        Report(binding, DeviceChange.StatusChanged);
+        Report(binding, DeviceChange.FileChanged);
         Rescan(binding, warnings);
     });
 

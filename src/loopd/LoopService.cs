@@ -350,7 +350,7 @@ internal sealed partial class LoopService(
             case DeviceChange.Resized:
                 LogResized(logger, device, backingFile, binding.Store.Length);
                 break;
-            case DeviceChange.StatusChanged:
+            case DeviceChange.StatusChanged or DeviceChange.FileChanged:
                 LogStatusChanged(logger, device, backingFile);
                 break;
             case DeviceChange.Scanned:
@@ -371,24 +371,36 @@ internal sealed partial class LoopService(
         // A kernel loop device on top asks its own kernel for the size, and that knows the old one until it has asked here.
         if (changed.Change == DeviceChange.Resized)
             LookAt(directory.PathOf(device));
+        if (changed.Change == DeviceChange.FileChanged && device.Openers > 0)
+        {
+            DropData(directory.PathOf(device));
+            foreach (DevicePartition partition in device.Binding?.Partitions ?? [])
+                DropData(directory.PathOf(device, partition.Number));
+        }
     }
 
-    /// <summary>Of a device that is open only the attributes: its data is dropped with the size anyway, and to drop pages that are
-    /// being read or written takes waiting for this daemon's own threads.</summary>
+    /// <summary>Of a device that is open only the attributes: with another size its data is dropped anyway, and to drop pages that
+    /// are being read or written takes waiting for this daemon's own threads.</summary>
     private static long WhatToForget(LoopDevice device) => device.Openers > 0 ? -1 : 0;
 
-    /// <summary>Has the kernel ask for a file's attributes. Another process does it: a thread of the daemon must not wait for the
-    /// daemon. Killed in that moment, it would linger until its successor answers, which waits for it to end.</summary>
-    private static void LookAt(string path)
+    /// <summary>Has the kernel ask for a file's size, which it does not do for what nobody wants to know.</summary>
+    private static void LookAt(string path) => RunBeside("stat", "--cached=never", "-c", "%s", "--", path);
+
+    /// <summary>Has the kernel drop what it remembers of a file's data, but for what is being read.</summary>
+    private static void DropData(string path) => RunBeside("dd", "if=" + path, "iflag=nocache", "count=0");
+
+    /// <summary>Has another process use the mount: a thread of the daemon must not wait for the daemon. Killed in that moment, it
+    /// would linger until its successor answers, which waits for it to end.</summary>
+    private static void RunBeside(string program, params string[] arguments)
     {
         try
         {
-            using var stat = Process.Start(new ProcessStartInfo("stat", ["--cached=never", "-c", "%s", "--", path]) { RedirectStandardOutput = true, RedirectStandardError = true });
-            stat!.WaitForExit(LookTime);
+            using var process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true });
+            process!.WaitForExit(LookTime);
         }
         catch (System.ComponentModel.Win32Exception)
         {
-            // Without coreutils the new size shows when the kernel next asks.
+            // Without coreutils the change shows when the kernel next asks.
         }
     }
 

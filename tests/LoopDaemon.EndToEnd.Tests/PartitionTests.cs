@@ -192,6 +192,25 @@ public sealed class PartitionTests : IClassFixture<SharedLoopd>, IDisposable
     }
 
     [Fact]
+    public void A_partition_that_moves_while_the_device_is_open_shows_what_lies_there_now()
+    {
+        byte[] moved = File.ReadAllBytes(Partitioned("label: gpt\nstart=9M, size=4M\n", 24 << 20, "other.img"));
+        byte[] data = File.ReadAllBytes(_loopd.MakeFile("data", 16 << 20));
+        data.CopyTo(moved, 1 << 20);
+        string image = Partitioned("label: gpt\nstart=1M, size=4M\n", 24 << 20);
+        using (FileDescriptor file = FileDescriptor.Open(image, OpenFlags.ReadWrite))
+            Assert.Equal(Errno.None, file.WriteAt(1 << 20, data));
+        string device = _loopd.Bind("-P", "--passthrough=off", image);
+        using FileDescriptor open = FileDescriptor.Open(device, OpenFlags.ReadOnly);
+        File.WriteAllBytes(image, moved);
+        // The next opener takes the cached pages of a file that has long been as it is.
+        File.SetLastWriteTimeUtc(image, DateTime.UtcNow.AddHours(-1));
+        Assert.Equal(data[..(4 << 20)], File.ReadAllBytes($"{device}p1"));
+        Assert.Equal(9 << 20, Assert.Single(_client.Rescan(0).Partitions).Offset);
+        Assert.Equal(data[(8 << 20)..(12 << 20)], File.ReadAllBytes($"{device}p1"));
+    }
+
+    [Fact]
     public void A_damaged_table_is_a_warning_and_the_device_is_bound()
     {
         string image = Partitioned(FourOfAKind);

@@ -291,7 +291,7 @@ public sealed class PassthroughTests : IClassFixture<SharedLoopd>, IDisposable
     }
 
     private static void Verify(string path) => Shell.Run("fio", "--name=verify", $"--filename={path}", "--rw=randwrite", "--bsrange=512-64k",
-        "--blockalign=512", "--size=32m", "--io_size=32m", "--verify=crc32c", "--verify_fatal=1", "--do_verify=1", "--direct=1",
+        "--blockalign=512", "--size=32m", "--io_size=32m", "--verify=crc32c", "--verify_fatal=1", "--verify_state_save=0", "--do_verify=1", "--direct=1",
         "--ioengine=io_uring", "--iodepth=16").Succeeded();
 
     private static Errno WriteOnce(string device, byte[] data)

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
+using LoopDaemon.Control;
 using LoopDaemon.Linux;
 
 namespace LoopDaemon.EndToEnd.Tests;
@@ -139,19 +140,21 @@ public sealed class VerbTests : IClassFixture<SharedLoopd>
     [Fact]
     public async Task Wait_misses_nothing()
     {
+        using ControlClient client = _loopd.Connect();
+        using FileDescriptor file = FileDescriptor.Open(_image, OpenFlags.ReadWrite);
         for (int round = 0; round < 30; round++)
         {
-            _loopd.Control("loop2", _image).Succeeded();
+            client.Configure(new ConfigureRequest { BackingFile = file, Device = 2 });
             Task<ShellResult> cleared = Task.Run(() => _loopd.Control("wait", "--timeout", "20", "2"));
             await Task.Delay(round * 5, TestContext.Current.CancellationToken);
-            _loopd.Control("-d", "loop2").Succeeded();
+            client.Clear(2);
             (await cleared).Succeeded();
 
             Task<ShellResult> bound = Task.Run(() => _loopd.Control("wait", "--bound", "--timeout", "20", "2"));
             await Task.Delay(round * 5, TestContext.Current.CancellationToken);
-            _loopd.Control("loop2", _image).Succeeded();
+            client.Configure(new ConfigureRequest { BackingFile = file, Device = 2 });
             (await bound).Succeeded();
-            _loopd.Control("-d", "loop2").Succeeded();
+            client.Clear(2);
         }
     }
 

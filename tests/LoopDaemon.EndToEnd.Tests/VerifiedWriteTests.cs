@@ -51,7 +51,7 @@ public sealed class VerifiedWriteTests
 
         Shell.Run(TimeSpan.FromSeconds(120), "fio",
         [
-            "--name=verify", $"--filename={device}", "--verify=crc32c", "--verify_fatal=1", "--verify_dump=0",
+            "--name=verify", $"--filename={device}", "--verify=crc32c", "--verify_fatal=1", "--verify_state_save=0", "--verify_dump=0",
             $"--numjobs={Jobs}", $"--size={BytesPerJob}", $"--offset_increment={BytesPerJob}", "--thread", "--allow_file_create=0",
             "--randrepeat=1", "--group_reporting", .. $"{options} {queue}".Split(' ', StringSplitOptions.RemoveEmptyEntries),
         ]).Succeeded();
