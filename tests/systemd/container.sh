@@ -201,6 +201,22 @@ test_looptab_is_applied_at_boot() {
     inside 'truncate -s 1M /srv/c; echo "loop6 /srv/c" >> /etc/loopd/looptab; systemctl reload loopd-looptab.service; loopctl -lnO NAME | grep loop6'
 }
 
+test_fstab_mounts_a_device_of_looptab() {
+    mkdir -p "$machine_root/etc/loopd" "$machine_root/mnt/plain"
+    truncate -s 64M "$machine_directory/data/plain"
+    mkfs.ext4 -q "$machine_directory/data/plain"
+    echo 'loop6 /srv/plain' > "$machine_root/etc/loopd/looptab"
+    echo '/run/loopd/dev/loop6 /mnt/plain ext4 loop,nofail,x-systemd.requires=loopd-looptab.service 0 0' > "$machine_root/etc/fstab"
+    enable loopd.service loopd-looptab.service
+    boot
+    within 20 inside 'mountpoint -q /mnt/plain'
+    if inside 'journalctl -b --no-pager -o cat | grep -i "ordering cycle"'; then return 1; fi
+    inside 'echo kept > /mnt/plain/file'
+    leave reboot
+    boot
+    within 20 inside 'grep -q kept /mnt/plain/file'
+}
+
 test_fstab_is_mounted_at_boot_and_clean_after_a_reboot() {
     enable loopd.service
     boot

@@ -61,9 +61,9 @@ exec 3<> /dev/hvc0
 stty -F /dev/hvc0 raw -echo
 echo "ready" >&3
 while read -r number limit script <&3; do
-    output=$(base64 -d <<< "$script" | timeout -k 5 "$limit" bash 3>&- 2>&1 < <(base64 -d <<< "$script"))
+    output=$(timeout -k 5 "$limit" bash -c "$(base64 -d <<< "$script")" 3>&- 2>&1 < /dev/null)
     status=$?
-    echo "$number $status $(base64 -w 0 <<< "$output")" >&3
+    echo "$number $status $(printf %s "${output:+$output"$'\n'"}" | base64 -w 0)" >&3
 done
 END
     chmod 0755 "$layer/root/usr/local/bin/agent"
