@@ -63,7 +63,7 @@ echo "ready" >&3
 while read -r number limit script <&3; do
     output=$(timeout -k 5 "$limit" bash -c "$(base64 -d <<< "$script")" 3>&- 2>&1 < /dev/null)
     status=$?
-    echo "$number $status $(printf %s "${output:+$output"$'\n'"}" | base64 -w 0)" >&3
+    echo "$number $status $(printf %s "$output" | base64 -w 0)" >&3
 done
 END
     chmod 0755 "$layer/root/usr/local/bin/agent"
@@ -136,7 +136,7 @@ inside() { # SCRIPT [ARGUMENT...]
     # An answer that was given up earlier may still come.
     while read -r -t $((limit + 30)) -u "$vm_out" number status output; do
         [ "$number" = "$vm_calls" ] || continue
-        base64 -d <<< "$output"
+        [ -z "$output" ] || { base64 -d <<< "$output" && echo; }
         return "$status"
     done
     echo "no answer within $limit seconds: $script"
