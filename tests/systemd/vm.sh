@@ -151,7 +151,8 @@ cut_power() {
 }
 
 shut_down() {
-    inside 'systemctl --no-block poweroff'
+    # A moment later, for the answer to come through.
+    inside '(sleep 3; systemctl --no-block poweroff) > /dev/null 2>&1 &'
     local begin=$SECONDS
     while kill -0 "$vm_process" 2> /dev/null; do
         if [ $((SECONDS - begin)) -gt 240 ]; then
