@@ -3,11 +3,20 @@
 # this machine lacks; what cannot run here (no root, no /dev/fuse, no such file system) is skipped by name.
 # Ends with a line "N passed, N failed, N skipped".
 #
-# usage: tests/run.sh [PROJECT...]     (default: all projects in tests/)
+# usage: tests/run.sh [--all] [PROJECT...]     (default: all projects in tests/)
+#
+#   --all    also the long torture, 100 kills for each configuration, and the suite in a virtual machine
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
 export PATH=$PATH:/usr/sbin:/sbin
+
+all=''
+if [ "${1-}" = --all ]; then
+    all=1
+    export LOOPD_TEST_KILLS=${LOOPD_TEST_KILLS:-100}
+    shift
+fi
 
 packages=(fuse3 fio e2fsprogs xfsprogs btrfs-progs squashfs-tools xorriso genisoimage strace attr gcc libc6-dev zlib1g-dev shellcheck
     fdisk gdisk parted dosfstools exfatprogs ntfs-3g openssl aespipe bsdutils mandoc zsh fish)
@@ -60,7 +69,7 @@ count() { # NAME COMMAND... : one check that passes or fails
 run_project() {
     local program=artifacts/bin/$1/release/$1 status=0 summary
     echo "== $1"
-    timeout 1500 "$program" -noColor < /dev/null 2>&1 | tee "$log" || status=$?
+    timeout "${all:+1}1500" "$program" -noColor < /dev/null 2>&1 | tee "$log" || status=$?
     summary=$(grep -E 'Total: [0-9]+, Errors: [0-9]+, Failed: [0-9]+, Skipped: [0-9]+' "$log" | tail -n 1 || true)
     if [[ $summary =~ Total:\ ([0-9]+),\ Errors:\ ([0-9]+),\ Failed:\ ([0-9]+),\ Skipped:\ ([0-9]+) ]]; then
         local bad=$((BASH_REMATCH[2] + BASH_REMATCH[3]))
@@ -92,6 +101,18 @@ fi
 for project in "${projects[@]}"; do
     run_project "$project"
 done
+
+if [ $# = 0 ] && [ "$(id -u)" = 0 ] && [ -e /dev/fuse ] && [ -e /dev/loop-control ]; then
+    echo "== under a real systemd"
+    tests/systemd/run.sh --container ${all:+--vm} < /dev/null 2>&1 | tee "$log" || true
+    if [[ $(tail -n 1 "$log") =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed$ ]]; then
+        passed=$((passed + BASH_REMATCH[1]))
+        failed=$((failed + BASH_REMATCH[2]))
+    else
+        echo "FAILED: the suite under a real systemd did not run"
+        failed=$((failed + 1))
+    fi
+fi
 
 if [ $# = 0 ] && [ "$(id -u)" = 0 ] && [ -e /dev/fuse ] && [ -e /dev/loop-control ] && command -v fio > /dev/null; then
     echo "== throughput, for the eye only"

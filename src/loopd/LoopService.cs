@@ -383,7 +383,7 @@ internal sealed partial class LoopService(
     {
         try
         {
-            using var stat = Process.Start(new ProcessStartInfo("stat", ["-c", "", "--", path]) { RedirectStandardOutput = true, RedirectStandardError = true });
+            using var stat = Process.Start(new ProcessStartInfo("stat", ["--cached=never", "-c", "%s", "--", path]) { RedirectStandardOutput = true, RedirectStandardError = true });
             stat!.WaitForExit(LookTime);
         }
         catch (System.ComponentModel.Win32Exception)

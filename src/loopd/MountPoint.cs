@@ -97,14 +97,19 @@ internal sealed partial class MountPoint : IDisposable
         if (error != Errno.None)
             throw new LinuxException(error, $"cannot clean the dead mount on {path}");
         LogCleaned(logger, path);
-        orphans.ForEach(orphan => LogOrphan(logger, orphan.Path, orphan.BackingFile));
+        IReadOnlyList<MountEntry> mounts = MountTable.Read();
+        foreach (KernelLoop.Attached orphan in orphans)
+        {
+            string[] mounted = [.. mounts.Where(mount => mount.Source == orphan.Path).Select(mount => ControlCharacters.Escape(mount.MountPoint))];
+            LogOrphan(logger, orphan.Path, orphan.BackingFile, mounted.Length > 0 ? $", with {string.Join(", ", mounted)} mounted from it" : "");
+        }
     }
 
     [LoggerMessage(LogLevel.Warning, "{MountPoint} was the mount of a loopd that has died; it is cleaned")]
     private static partial void LogCleaned(ILogger logger, string mountPoint);
 
-    [LoggerMessage(LogLevel.Warning, "{KernelLoop} is left over on {BackingFile} of that mount: unmount what is on it, then losetup -d {KernelLoop}")]
-    private static partial void LogOrphan(ILogger logger, string kernelLoop, string backingFile);
+    [LoggerMessage(LogLevel.Warning, "{KernelLoop} is left over on {BackingFile} of that mount{Mounted}: unmount what is on it, then losetup -d {KernelLoop}; loopctl doctor --fix does both")]
+    private static partial void LogOrphan(ILogger logger, string kernelLoop, string backingFile, string mounted);
 
     [LoggerMessage(LogLevel.Warning, "{MountPoint} is kept: {Reason}")]
     private static partial void LogKept(ILogger logger, string mountPoint, string reason);

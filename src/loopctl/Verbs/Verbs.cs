@@ -15,6 +15,7 @@ internal static class Verbs
         ("wait", () => new WaitVerb()),
         ("rescan", () => new RescanVerb()),
         ("shutdown", () => new ShutdownVerb()),
+        ("doctor", () => new DoctorVerb()),
         ("transfers", () => new TransfersVerb()),
         ("completion", () => new CompletionVerb()),
         ("help", () => new HelpVerb()),
