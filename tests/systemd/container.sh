@@ -250,6 +250,39 @@ test_reboot_with_a_file_system_that_was_mounted_by_hand() {
     inside '[ "$(sha256sum < /mnt/disk/file)" = "$(cat /srv/sum)" ]; umount /mnt/disk'
 }
 
+test_reboot_ends_the_daemon_ahead_of_its_mount() {
+    # A journal that is there after the reboot, and a stop that takes its time: whatever does not wait for it comes first.
+    mkdir -p "$machine_root/var/log/journal" "$machine_root/etc/systemd/system/loopd.service.d"
+    rm "$machine_root/etc/systemd/journald.conf.d/tests.conf"
+    printf '[Service]\nExecStop=\nExecStop=sleep 2\n%s\n' "$(grep ^ExecStop= "$machine_root/usr/lib/systemd/system/loopd.service")" \
+        > "$machine_root/etc/systemd/system/loopd.service.d/slow.conf"
+    enable loopd.service
+    boot
+    # The manager learns of a mount a moment later.
+    within 10 inside '[ "$(systemctl show -P ActiveState run-loopd-dev.mount)" = active ]'
+    local begin=$SECONDS
+    leave reboot
+    [ $((SECONDS - begin)) -lt 15 ]
+    boot
+    inside 'journalctl -b -1 --no-pager -o cat -u loopd.service > /run/last; cat /run/last; grep -qx ended /run/last'
+    # systemd has a unit for each mount, and stops them all.
+    if inside 'grep -E "unmounted from outside|Failed with result" /run/last'; then return 1; fi
+}
+
+test_stop_of_a_daemon_that_dies_meanwhile_waits_for_nobody() {
+    enable loopd.service
+    boot
+    inside 'truncate -s 1M /srv/a; loopctl -f /srv/a'
+    inside 'kill -STOP "$(systemctl show -P MainPID loopd.service)"; systemctl stop --no-block loopd.service'
+    within 10 inside 'pgrep -f "^/usr/bin/loopctl shutdown"'
+    local begin=$SECONDS
+    inside 'kill -9 "$(systemctl show -P MainPID loopd.service)"'
+    within 20 inside '[ "$(systemctl show -P ActiveState loopd.service)" != deactivating ]'
+    [ $((SECONDS - begin)) -lt 10 ]
+    # What it could not take down itself, the next one clears away.
+    inside 'systemctl start loopd.service; [ "$(grep -c " /run/loopd/dev " /proc/self/mountinfo)" = 1 ]; truncate -s 1M /srv/b; loopctl 2 /srv/b; [ "$(stat -c %s /run/loopd/dev/loop2)" = 1048576 ]'
+}
+
 test_journal_has_priorities_and_fields() {
     enable loopd.service
     boot
