@@ -283,6 +283,46 @@ test_stop_of_a_daemon_that_dies_meanwhile_waits_for_nobody() {
     inside 'systemctl start loopd.service; [ "$(grep -c " /run/loopd/dev " /proc/self/mountinfo)" = 1 ]; truncate -s 1M /srv/b; loopctl 2 /srv/b; [ "$(stat -c %s /run/loopd/dev/loop2)" = 1048576 ]'
 }
 
+test_stop_that_runs_out_of_time_leaves_what_the_next_start_clears_away() {
+    mkdir -p "$machine_root/etc/systemd/system/loopd.service.d"
+    printf '[Service]\nTimeoutStopSec=3s\n' > "$machine_root/etc/systemd/system/loopd.service.d/impatient.conf"
+    enable loopd.service
+    boot
+    inside 'truncate -s 1M /srv/a; loopctl 5 /srv/a; systemd-run --quiet --unit holder sh -c "exec 9<> /run/loopd/dev/loop5; exec sleep 600"'
+    within 5 inside 'ls -l "/proc/$(systemctl show -P MainPID holder)/fd" | grep loop5'
+    LIMIT=60 inside 'systemctl stop loopd.service'
+    has_journal 'still open: .*loop5 by .*sleep'
+    # Who has a device open gets an error, and does not wait for anybody.
+    inside 'if timeout 10 head -c 1 "/proc/$(systemctl show -P MainPID holder)/fd/9" > /dev/null 2> /run/error; then exit 1; fi; cat /run/error; grep -q "not connected" /run/error'
+    inside 'systemctl reset-failed loopd.service; systemctl start loopd.service; [ "$(grep -c " /run/loopd/dev " /proc/self/mountinfo)" = 1 ]
+        [ -z "$(loopctl -ln)" ]; loopctl 5 /srv/a; dd if=/run/loopd/dev/loop5 of=/dev/null count=1 status=none; systemctl stop holder'
+}
+
+test_two_thousand_devices_outlive_the_daemon() {
+    mkdir -p "$machine_root/etc/loopd"
+    local number
+    for number in {0..1999}; do
+        echo "$number" | dd of="$machine_directory/data/$number" bs=4096 conv=sync status=none
+        echo "loop$number /srv/$number"
+    done > "$machine_root/etc/loopd/looptab"
+    enable loopd.service
+    boot
+    LIMIT=120 inside 'loopctl apply > /run/applied 2>&1 || { tail -n 5 /run/applied; exit 1; }; [ "$(loopctl -lnO NAME | wc -l)" = 2000 ]'
+    [ "$(property NFileDescriptorStore)" -ge 2000 ]
+    local before
+    before=$(restarts)
+    inside 'kill -9 "$(systemctl show -P MainPID loopd.service)"'
+    within 60 is_restarted "$before"
+    LIMIT=60 inside 'systemctl restart loopd.service'
+    if has_journal 'is lost|would not outlive'; then return 1; fi
+    LIMIT=60 inside '[ "$(loopctl -lnO NAME | wc -l)" = 2000 ]; for number in 0 1 999 1998 1999; do [ "$(head -n 1 "/run/loopd/dev/loop$number")" = "$number" ] || exit 1; done'
+    # What is cleared is kept no longer.
+    LIMIT=60 inside 'seq 10 1999 | xargs -n 200 loopctl -d'
+    within 20 inside '[ "$(systemctl show -P NFileDescriptorStore loopd.service)" -lt 20 ]'
+    LIMIT=60 inside 'systemctl stop loopd.service'
+    [ "$(property Result)" = success ]
+}
+
 test_journal_has_priorities_and_fields() {
     enable loopd.service
     boot

@@ -53,7 +53,7 @@ make_root_disk() {
     mkdir -p "$layer/upper" "$layer/overlay" "$layer/root"
     mount -t overlay overlay -o "lowerdir=$tree:$image,upperdir=$layer/upper,workdir=$layer/overlay" "$layer/root"
     cp -a "$vm_boot/lib/modules" "$layer/root/usr/lib/"
-    install -m 0755 "$here/writer" "$here/acknowledging-writer" "$layer/root/usr/local/bin/"
+    install -m 0755 "$here/writer" "$here/acknowledging-writer" "$here/limited-writer" "$layer/root/usr/local/bin/"
     cat > "$layer/root/usr/local/bin/agent" << 'END'
 #!/bin/bash
 # Each line of the console is a number, a time limit and a script; the answer is the number, the exit code and the output.
@@ -123,6 +123,8 @@ boot() {
             return 1
         fi
     done
+    # The agent does not wait for the daemon, which has no part in the order of the targets.
+    within 30 inside 'systemctl is-system-running --wait | grep -Eqx "running|degraded"'
     echo "booted: $(inside 'uname -r; cut -d " " -f 1 /proc/uptime' | tr '\n' ' ')"
 }
 
