@@ -103,11 +103,15 @@ test_upgrade_under_load() {
     start_writers
     local before
     before=$(inside 'stat -Lc %i "/proc/$(systemctl show -P MainPID loopd.service)/exe"')
+    within 20 inside '[ "$(ls /run/writers/sums1 | wc -l)" -ge 10 ]'
     # As a package manager does: new files beside the old ones, then renamed over them.
     inside 'cp -a /usr/lib/loopd /usr/lib/loopd.new; mv /usr/lib/loopd /usr/lib/loopd.old; mv /usr/lib/loopd.new /usr/lib/loopd; rm -r /usr/lib/loopd.old'
     inside 'loopd --check-state'
     LIMIT=60 inside 'systemctl restart loopd.service'
     [ "$(inside 'stat -Lc %i "/proc/$(systemctl show -P MainPID loopd.service)/exe"')" != "$before" ]
+    # They have not only not failed, but go on.
+    inside 'touch /run/upgraded'
+    within 20 inside '[ -n "$(find /run/writers/sums1 -newer /run/upgraded)" ] && [ -n "$(find /run/writers/sums2 -newer /run/upgraded)" ]'
     check_writers
 }
 

@@ -13,13 +13,15 @@ vm_directory='' vm_process=''
 # Puts the kernel and what it first loads into $cache, under the kernel's version.
 provide_kernel() {
     local package version making module file number=0
+    # A machine may have every package that is needed, and no lists of any others.
+    apt-cache show "$vm_kernel" > /dev/null 2>&1 || apt-get update -qq
     package=$(apt-cache depends "$vm_kernel" | sed -n 's/^ *Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1)
     version=${package#linux-image-}
     [ -n "$version" ] || { say "no package $vm_kernel to be had"; return 1; }
     vm_boot=$cache/$package-$(declare -f provide_kernel | sha256sum | cut -c 1-8)
     [ ! -d "$vm_boot" ] || return 0
     say "fetching $package"
-    making=$(mktemp -d "$cache/making-XXXXXX")
+    making=$(mktemp -d "$work/kernel-XXXXXX")
     (cd "$making" && apt-get download -qq "$package" 2> /dev/null && dpkg-deb -x ./*.deb . && rm ./*.deb)
     depmod -b "$making" "$version"
     mkdir -p "$making/initrd"/{bin,dev,proc,root,modules}
