@@ -93,7 +93,9 @@ else
     done
     count "dotnet format" dotnet format LoopDaemon.sln --verify-no-changes --no-restore
     if command -v shellcheck > /dev/null; then
-        count "shellcheck" shellcheck .ci/run src/packaging/build.sh tests/run.sh tests/bench/run.sh tests/bench/startup.sh tests/systemd/*.sh
+        count "shellcheck" shellcheck .ci/run src/packaging/build.sh tests/run.sh tests/bench/run.sh tests/bench/startup.sh
+        count "shellcheck of the suite under systemd" shellcheck -x -P SCRIPTDIR tests/systemd/{run,container,machine,image,steps,vm,vm-tests}.sh \
+            tests/systemd/{writer,acknowledging-writer}
     fi
 fi
 for project in "${projects[@]}"; do

@@ -103,11 +103,15 @@ test_upgrade_under_load() {
     start_writers
     local before
     before=$(inside 'stat -Lc %i "/proc/$(systemctl show -P MainPID loopd.service)/exe"')
+    within 20 inside '[ "$(ls /run/writers/sums1 | wc -l)" -ge 10 ]'
     # As a package manager does: new files beside the old ones, then renamed over them.
     inside 'cp -a /usr/lib/loopd /usr/lib/loopd.new; mv /usr/lib/loopd /usr/lib/loopd.old; mv /usr/lib/loopd.new /usr/lib/loopd; rm -r /usr/lib/loopd.old'
     inside 'loopd --check-state'
     LIMIT=60 inside 'systemctl restart loopd.service'
     [ "$(inside 'stat -Lc %i "/proc/$(systemctl show -P MainPID loopd.service)/exe"')" != "$before" ]
+    # They have not only not failed, but go on.
+    inside 'touch /run/upgraded'
+    within 20 inside '[ -n "$(find /run/writers/sums1 -newer /run/upgraded)" ] && [ -n "$(find /run/writers/sums2 -newer /run/upgraded)" ]'
     check_writers
 }
 
@@ -201,6 +205,22 @@ test_looptab_is_applied_at_boot() {
     inside 'truncate -s 1M /srv/c; echo "loop6 /srv/c" >> /etc/loopd/looptab; systemctl reload loopd-looptab.service; loopctl -lnO NAME | grep loop6'
 }
 
+test_fstab_mounts_a_device_of_looptab() {
+    mkdir -p "$machine_root/etc/loopd" "$machine_root/mnt/plain"
+    truncate -s 64M "$machine_directory/data/plain"
+    mkfs.ext4 -q "$machine_directory/data/plain"
+    echo 'loop6 /srv/plain' > "$machine_root/etc/loopd/looptab"
+    echo '/run/loopd/dev/loop6 /mnt/plain ext4 loop,nofail,x-systemd.requires=loopd-looptab.service 0 0' > "$machine_root/etc/fstab"
+    enable loopd.service loopd-looptab.service
+    boot
+    within 20 inside 'mountpoint -q /mnt/plain'
+    if inside 'journalctl -b --no-pager -o cat | grep -i "ordering cycle"'; then return 1; fi
+    inside 'echo kept > /mnt/plain/file'
+    leave reboot
+    boot
+    within 20 inside 'grep -q kept /mnt/plain/file'
+}
+
 test_fstab_is_mounted_at_boot_and_clean_after_a_reboot() {
     enable loopd.service
     boot
@@ -232,6 +252,79 @@ test_reboot_with_a_file_system_that_was_mounted_by_hand() {
     check_disk
     mount_disk
     inside '[ "$(sha256sum < /mnt/disk/file)" = "$(cat /srv/sum)" ]; umount /mnt/disk'
+}
+
+test_reboot_ends_the_daemon_ahead_of_its_mount() {
+    # A journal that is there after the reboot, and a stop that takes its time: whatever does not wait for it comes first.
+    mkdir -p "$machine_root/var/log/journal" "$machine_root/etc/systemd/system/loopd.service.d"
+    rm "$machine_root/etc/systemd/journald.conf.d/tests.conf"
+    printf '[Service]\nExecStop=\nExecStop=sleep 2\n%s\n' "$(grep ^ExecStop= "$machine_root/usr/lib/systemd/system/loopd.service")" \
+        > "$machine_root/etc/systemd/system/loopd.service.d/slow.conf"
+    enable loopd.service
+    boot
+    # The manager learns of a mount a moment later.
+    within 10 inside '[ "$(systemctl show -P ActiveState run-loopd-dev.mount)" = active ]'
+    local begin=$SECONDS
+    leave reboot
+    [ $((SECONDS - begin)) -lt 15 ]
+    boot
+    inside 'journalctl -b -1 --no-pager -o cat -u loopd.service > /run/last; cat /run/last; grep -qx ended /run/last'
+    # systemd has a unit for each mount, and stops them all.
+    if inside 'grep -E "unmounted from outside|Failed with result" /run/last'; then return 1; fi
+}
+
+test_stop_of_a_daemon_that_dies_meanwhile_waits_for_nobody() {
+    enable loopd.service
+    boot
+    inside 'truncate -s 1M /srv/a; loopctl -f /srv/a'
+    inside 'kill -STOP "$(systemctl show -P MainPID loopd.service)"; systemctl stop --no-block loopd.service'
+    within 10 inside 'pgrep -f "^/usr/bin/loopctl shutdown"'
+    local begin=$SECONDS
+    inside 'kill -9 "$(systemctl show -P MainPID loopd.service)"'
+    within 20 inside '[ "$(systemctl show -P ActiveState loopd.service)" != deactivating ]'
+    [ $((SECONDS - begin)) -lt 10 ]
+    # What it could not take down itself, the next one clears away.
+    inside 'systemctl start loopd.service; [ "$(grep -c " /run/loopd/dev " /proc/self/mountinfo)" = 1 ]; truncate -s 1M /srv/b; loopctl 2 /srv/b; [ "$(stat -c %s /run/loopd/dev/loop2)" = 1048576 ]'
+}
+
+test_stop_that_runs_out_of_time_leaves_what_the_next_start_clears_away() {
+    mkdir -p "$machine_root/etc/systemd/system/loopd.service.d"
+    printf '[Service]\nTimeoutStopSec=3s\n' > "$machine_root/etc/systemd/system/loopd.service.d/impatient.conf"
+    enable loopd.service
+    boot
+    inside 'truncate -s 1M /srv/a; loopctl 5 /srv/a; systemd-run --quiet --unit holder sh -c "exec 9<> /run/loopd/dev/loop5; exec sleep 600"'
+    within 5 inside 'ls -l "/proc/$(systemctl show -P MainPID holder)/fd" | grep loop5'
+    LIMIT=60 inside 'systemctl stop loopd.service'
+    has_journal 'still open: .*loop5 by .*sleep'
+    # Who has a device open gets an error, and does not wait for anybody.
+    inside 'if timeout 10 head -c 1 "/proc/$(systemctl show -P MainPID holder)/fd/9" > /dev/null 2> /run/error; then exit 1; fi; cat /run/error; grep -q "not connected" /run/error'
+    inside 'systemctl reset-failed loopd.service; systemctl start loopd.service; [ "$(grep -c " /run/loopd/dev " /proc/self/mountinfo)" = 1 ]
+        [ -z "$(loopctl -ln)" ]; loopctl 5 /srv/a; dd if=/run/loopd/dev/loop5 of=/dev/null count=1 status=none; systemctl stop holder'
+}
+
+test_two_thousand_devices_outlive_the_daemon() {
+    mkdir -p "$machine_root/etc/loopd"
+    local number
+    for number in {0..1999}; do
+        echo "$number" | dd of="$machine_directory/data/$number" bs=4096 conv=sync status=none
+        echo "loop$number /srv/$number"
+    done > "$machine_root/etc/loopd/looptab"
+    enable loopd.service
+    boot
+    LIMIT=120 inside 'loopctl apply > /run/applied 2>&1 || { tail -n 5 /run/applied; exit 1; }; [ "$(loopctl -lnO NAME | wc -l)" = 2000 ]'
+    [ "$(property NFileDescriptorStore)" -ge 2000 ]
+    local before
+    before=$(restarts)
+    inside 'kill -9 "$(systemctl show -P MainPID loopd.service)"'
+    within 60 is_restarted "$before"
+    LIMIT=60 inside 'systemctl restart loopd.service'
+    if has_journal 'is lost|would not outlive'; then return 1; fi
+    LIMIT=60 inside '[ "$(loopctl -lnO NAME | wc -l)" = 2000 ]; for number in 0 1 999 1998 1999; do [ "$(head -n 1 "/run/loopd/dev/loop$number")" = "$number" ] || exit 1; done'
+    # What is cleared is kept no longer.
+    LIMIT=60 inside 'seq 10 1999 | xargs -n 200 loopctl -d'
+    within 20 inside '[ "$(systemctl show -P NFileDescriptorStore loopd.service)" -lt 20 ]'
+    LIMIT=60 inside 'systemctl stop loopd.service'
+    [ "$(property Result)" = success ]
 }
 
 test_journal_has_priorities_and_fields() {

@@ -4,20 +4,19 @@
 
 # Beside systemd: what the programs need, what the tests judge with, and for a user of his own.
 readonly image_packages=systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,udev,kmod,e2fsprogs,mount,util-linux,fuse3,procps,iproute2,libstdc++6,zlib1g
-readonly image_suite=bookworm
+readonly image_suite=${LOOPD_TEST_SUITE:-bookworm}
 readonly image_mirror=${LOOPD_TEST_MIRROR:-http://deb.debian.org/debian}
 
 # Prints the image's directory, which is never written to again.
 provide_image() {
     local hash image making
     hash=$(sha256sum "${BASH_SOURCE[0]}" | cut -c 1-16)
-    image=$cache/root-$hash
+    image=$cache/root-$image_suite-$hash
     if [ ! -d "$image" ]; then
         say "making the root file system $image"
-        making=$(mktemp -d "$cache/making-XXXXXX")
+        making=$(mktemp -d "$work/image-XXXXXX")
         if ! timeout 900 debootstrap --variant=minbase --include="$image_packages" "$image_suite" "$making" "$image_mirror" > "$cache/debootstrap.log" 2>&1; then
             tail -n 20 "$cache/debootstrap.log" >&2
-            rm -rf "$making"
             return 1
         fi
         furnish_image "$making"

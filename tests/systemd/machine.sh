@@ -90,10 +90,15 @@ leave() { # reboot|poweroff
 }
 
 forget_machine() {
-    local group
+    local group try
     for group in "${machine_cgroups[@]}"; do
-        # A manager makes cgroups of its own.
-        [ ! -d "$group" ] || find "$group" -depth -type d -exec rmdir {} + 2> /dev/null || true
+        # A manager makes cgroups of its own, and what was in them takes a moment to end.
+        for try in {1..50}; do
+            find "$group" -depth -type d -exec rmdir {} \; 2> /dev/null || true
+            [ -d "$group" ] || break
+            [ "$try" != 50 ] || echo "note: $group is left"
+            sleep 0.1
+        done
     done
     machine_nspawn='' machine_init='' machine_cgroups=()
 }

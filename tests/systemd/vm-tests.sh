@@ -20,6 +20,42 @@ test_twenty_kills_on_debians_kernel() {
     if inside 'dmesg | grep -E "I/O error|EXT4-fs error"'; then return 1; fi
 }
 
+test_writer_in_a_memory_limit_does_not_notice_kills() {
+    boot
+    # With all that a container may lack: nothing of what keeps the daemon going when memory is short was refused.
+    inside '[ "$(cat "/proc/$(systemctl show -P MainPID loopd.service)/oom_score_adj")" = -900 ]
+        awk "/^VmLck:/ { locked = \$2 } END { exit !(locked >= 4096) }" "/proc/$(systemctl show -P MainPID loopd.service)/status"'
+    if has_journal 'CAP_SYS_RESOURCE|cannot be locked'; then return 1; fi
+    inside 'mount /dev/vdb /srv'
+    make_disk
+    mount_disk
+    # The writer has to wait, again and again, until the daemon has written its pages.
+    inside 'systemd-run --quiet --unit limited -p MemoryMax=96M -p MemorySwapMax=0 -p StandardError=file:/run/limited.log limited-writer /mnt/disk/limited /run/limited'
+    local before kills=0
+    while inside 'systemctl is-active -q limited'; do
+        before=$(restarts)
+        sleep "$((RANDOM % 4)).$((RANDOM % 10))"
+        inside 'kill -9 "$(systemctl show -P MainPID loopd.service)"'
+        within 30 is_restarted "$before"
+        kills=$((kills + 1))
+        if [ "$kills" -gt 100 ]; then
+            echo "the writer does not get on: round $(inside 'cat /run/limited.round')"
+            return 1
+        fi
+    done
+    echo "note: $kills kills while 1 GiB was written"
+    inside 'cat /run/limited.log; [ "$(cat /run/limited.max)" = 100663296 ]'
+    [ "$kills" -ge 5 ]
+    # The limit was met, and nobody was killed for it.
+    inside 'cat /run/limited.events; grep -Eq "^max [1-9]" /run/limited.events; grep -qx "oom_kill 0" /run/limited.events'
+    LIMIT=60 inside 'umount /mnt/disk'
+    within 30 inside '[ -z "$(loopctl -ln)" ]'
+    check_disk
+    mount_disk
+    LIMIT=60 inside 'yes "round 8" | head -c 128M | cmp - /mnt/disk/limited; umount /mnt/disk'
+    if inside 'dmesg | grep -E "I/O error|EXT4-fs error|blocked for more than"'; then return 1; fi
+}
+
 test_power_cut_loses_nothing_acknowledged() {
     boot
     inside 'mount /dev/vdb /srv'

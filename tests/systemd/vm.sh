@@ -13,13 +13,15 @@ vm_directory='' vm_process=''
 # Puts the kernel and what it first loads into $cache, under the kernel's version.
 provide_kernel() {
     local package version making module file number=0
+    # A machine may have every package that is needed, and no lists of any others.
+    apt-cache show "$vm_kernel" > /dev/null 2>&1 || apt-get update -qq
     package=$(apt-cache depends "$vm_kernel" | sed -n 's/^ *Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1)
     version=${package#linux-image-}
     [ -n "$version" ] || { say "no package $vm_kernel to be had"; return 1; }
     vm_boot=$cache/$package-$(declare -f provide_kernel | sha256sum | cut -c 1-8)
     [ ! -d "$vm_boot" ] || return 0
     say "fetching $package"
-    making=$(mktemp -d "$cache/making-XXXXXX")
+    making=$(mktemp -d "$work/kernel-XXXXXX")
     (cd "$making" && apt-get download -qq "$package" 2> /dev/null && dpkg-deb -x ./*.deb . && rm ./*.deb)
     depmod -b "$making" "$version"
     mkdir -p "$making/initrd"/{bin,dev,proc,root,modules}
@@ -53,7 +55,7 @@ make_root_disk() {
     mkdir -p "$layer/upper" "$layer/overlay" "$layer/root"
     mount -t overlay overlay -o "lowerdir=$tree:$image,upperdir=$layer/upper,workdir=$layer/overlay" "$layer/root"
     cp -a "$vm_boot/lib/modules" "$layer/root/usr/lib/"
-    install -m 0755 "$here/writer" "$here/acknowledging-writer" "$layer/root/usr/local/bin/"
+    install -m 0755 "$here/writer" "$here/acknowledging-writer" "$here/limited-writer" "$layer/root/usr/local/bin/"
     cat > "$layer/root/usr/local/bin/agent" << 'END'
 #!/bin/bash
 # Each line of the console is a number, a time limit and a script; the answer is the number, the exit code and the output.
@@ -61,9 +63,9 @@ exec 3<> /dev/hvc0
 stty -F /dev/hvc0 raw -echo
 echo "ready" >&3
 while read -r number limit script <&3; do
-    output=$(base64 -d <<< "$script" | timeout -k 5 "$limit" bash 3>&- 2>&1 < <(base64 -d <<< "$script"))
+    output=$(timeout -k 5 "$limit" bash -c "$(base64 -d <<< "$script")" 3>&- 2>&1 < /dev/null)
     status=$?
-    echo "$number $status $(base64 -w 0 <<< "$output")" >&3
+    echo "$number $status $(printf %s "$output" | base64 -w 0)" >&3
 done
 END
     chmod 0755 "$layer/root/usr/local/bin/agent"
@@ -123,6 +125,8 @@ boot() {
             return 1
         fi
     done
+    # The agent does not wait for the daemon, which has no part in the order of the targets.
+    within 30 inside 'systemctl is-system-running --wait | grep -Eqx "running|degraded"'
     echo "booted: $(inside 'uname -r; cut -d " " -f 1 /proc/uptime' | tr '\n' ' ')"
 }
 
@@ -136,7 +140,7 @@ inside() { # SCRIPT [ARGUMENT...]
     # An answer that was given up earlier may still come.
     while read -r -t $((limit + 30)) -u "$vm_out" number status output; do
         [ "$number" = "$vm_calls" ] || continue
-        base64 -d <<< "$output"
+        [ -z "$output" ] || { base64 -d <<< "$output" && echo; }
         return "$status"
     done
     echo "no answer within $limit seconds: $script"
@@ -151,7 +155,8 @@ cut_power() {
 }
 
 shut_down() {
-    inside 'systemctl --no-block poweroff'
+    # A moment later, for the answer to come through.
+    inside '(sleep 3; systemctl --no-block poweroff) > /dev/null 2>&1 &'
     local begin=$SECONDS
     while kill -0 "$vm_process" 2> /dev/null; do
         if [ $((SECONDS - begin)) -gt 240 ]; then

@@ -9,6 +9,7 @@ namespace LoopDaemon.CommandLine;
 internal sealed class ShutdownVerb : Verb
 {
     private static readonly TimeSpan Step = TimeSpan.FromMilliseconds(20);
+    private static readonly TimeSpan EndTime = TimeSpan.FromSeconds(2);
 
     private ShutdownMode _mode = ShutdownMode.Refuse;
     private TimeSpan _patience = TimeSpan.FromDays(20);
@@ -38,8 +39,34 @@ internal sealed class ShutdownVerb : Verb
 
     protected override int Do(IReadOnlyList<string> operands)
     {
-        if (_unlessRestarting is { } unit && !IsStopping(unit))
+        if (_unlessRestarting is not { } unit)
+            return End();
+        return IsStopping(unit) ? EndUnlessEnded() : 0;
+    }
+
+    /// <summary>As long as the service manager's main process is there. A socket unit listens on when it has gone, so that nobody
+    /// would ever answer.</summary>
+    private int EndUnlessEnded()
+    {
+        bool isManaged = Environment.GetEnvironmentVariable("INVOCATION_ID") is not null;
+        string? process = Environment.GetEnvironmentVariable("MAINPID");
+        if (isManaged && !Directory.Exists($"/proc/{process ?? "none"}"))
             return 0;
+        using FileDescriptor? main = int.TryParse(process, NumberStyles.None, CultureInfo.InvariantCulture, out int number) ? ProcessEnd.Watch(number) : null;
+        bool HasEnded(TimeSpan patience) => main is not null && main.WaitReadable(patience) == Errno.None;
+
+        Task<int> end = Task.Run(End);
+        while (Task.WaitAny([end], Step) < 0)
+        {
+            if (HasEnded(TimeSpan.Zero))
+                return 0;
+        }
+        // Its connections end a moment before the process does.
+        return end.IsFaulted && HasEnded(EndTime) ? 0 : end.GetAwaiter().GetResult();
+    }
+
+    private int End()
+    {
         using ControlClient? client = Daemon.ConnectUnlessGone();
         if (client is null)
         {
