@@ -67,6 +67,18 @@ public sealed class ControlClientTests
         Assert.Empty(request.Transfers);
     }
 
+    [Theory]
+    [InlineData(ShutdownMode.Refuse)]
+    [InlineData(ShutdownMode.Lazy)]
+    [InlineData(ShutdownMode.Force)]
+    public void Shutdown_carries_its_mode(ShutdownMode mode)
+    {
+        using var running = new RunningServer();
+        using ControlClient client = running.Connect();
+        client.Shutdown(mode);
+        Assert.Equal([(nameof(IControlService.Shutdown), mode)], running.Service.Calls);
+    }
+
     [Fact]
     public void The_servers_descriptors_are_closed_after_the_call_and_the_clients_are_not()
     {

@@ -23,6 +23,7 @@ public sealed class ProtocolTests
     [InlineData("""{"method":"io.loopdaemon.Control.Clear","parameters":{"device":"0"}}""", "InvalidParameter", "parameter", "device")]
     [InlineData("""{"method":"io.loopdaemon.Control.Clear","parameters":{"device":-1}}""", "InvalidParameter", "parameter", "device")]
     [InlineData("""{"method":"io.loopdaemon.Control.Clear","parameters":{"device":1e99}}""", "InvalidParameter", "parameter", "device")]
+    [InlineData("""{"method":"io.loopdaemon.Control.Shutdown","parameters":{"mode":"now"}}""", "InvalidParameter", "parameter", "mode")]
     [InlineData("""{"method":"io.loopdaemon.Control.Configure","parameters":{"backingFile":0}}""", "InvalidParameter", "parameter", "backingFile")]
     [InlineData("""{"method":"io.loopdaemon.Control.Configure","parameters":{}}""", "InvalidParameter", "parameter", "backingFile")]
     public void A_call_that_Varlink_has_an_error_for_gets_it(string call, string error, string parameter, string value)

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Globalization;
 using LoopDaemon.Control;
@@ -136,6 +137,78 @@ public sealed class CrashTests
         }
     }
 
+    /// <summary>Each next one is killed as soon as it has begun to take over, some before and some after they have gone on.</summary>
+    [Fact]
+    public void Daemons_killed_while_they_take_over_lose_nothing()
+    {
+        using var loopd = new Loopd("--supervise");
+        string device = loopd.Bind([.. TransferStack.Make(loopd, "xor").Arguments, loopd.MakeSparseFile("disk.img", 16 << 20)]);
+        using Process writer = Process.Start(new ProcessStartInfo("fio",
+            [$"--filename={device}", "--name=verified", "--rw=randrw", "--bs=4k", "--size=16m", "--ioengine=libaio", "--iodepth=16", "--direct=1",
+                "--verify=crc32c", "--verify_fatal=1", "--verify_state_save=0", "--loops=1000", "--time_based", "--runtime=12", "--minimal"])
+        {
+            RedirectStandardOutput = true,
+        })!;
+        foreach (int _ in Enumerable.Range(0, 8))
+        {
+            int last = 0;
+            foreach (int pause in (int[])[0, Random.Shared.Next(0, 30), Random.Shared.Next(0, 120)])
+            {
+                Loopd.WaitUntil(() => loopd.DaemonProcessId is var now && now != 0 && now != last, "a next daemon");
+                last = loopd.DaemonProcessId;
+                Thread.Sleep(pause);
+                Shell.Run("kill", "-s", "KILL", last.ToString(CultureInfo.InvariantCulture));
+            }
+            loopd.WaitForAnother(last);
+        }
+        Assert.True(writer.WaitForExit(TimeSpan.FromSeconds(60)), "a hang");
+        Assert.True(writer.ExitCode == 0, writer.StandardOutput.ReadToEnd());
+        Assert.Single(loopd.List());
+    }
+
+    /// <summary>Nothing is mounted yet, or the kernel's INIT waits for its answer, or the mount is not yet in the store.</summary>
+    [Fact]
+    public void Daemons_killed_while_they_start_for_the_first_time_are_followed_by_one_that_serves()
+    {
+        Requirements.SkipUnlessRootWithFuse();
+        foreach (int round in Enumerable.Range(0, 6))
+        {
+            string directory = Directory.CreateTempSubdirectory("loopd-e2e-").FullName, socket = Path.Combine(directory, "control"), mount = Path.Combine(directory, "dev");
+            File.WriteAllBytes(Path.Combine(directory, "disk.img"), new byte[1 << 20]);
+            using Process supervisor = Process.Start(new ProcessStartInfo(Loopd.Program, ["--supervise", "--mount", mount, "--control", socket]) { RedirectStandardError = true })!;
+            var log = new ConcurrentQueue<string>([$"round {round}:"]);
+            supervisor.ErrorDataReceived += (_, line) => log.Enqueue(line.Data ?? "");
+            supervisor.BeginErrorReadLine();
+            try
+            {
+                foreach (int _ in Enumerable.Range(0, 4))
+                {
+                    Loopd.WaitUntil(() => Children(supervisor).Length > 0, "a daemon");
+                    Thread.Sleep(Random.Shared.Next(20, 250));
+                    foreach (string child in Children(supervisor))
+                        Shell.Run("kill", "-s", "KILL", child);
+                }
+                ShellResult bound = new("", 1, "", "");
+                Loopd.WaitUntil(() => (bound = Shell.Run(Loopd.ControlProgram, "--control", socket, "-f", "--show", Path.Combine(directory, "disk.img"))).ExitCode == 0, "a daemon serves", 30);
+                Shell.Run("cmp", "-n", "1048576", bound.Output.Trim(), "/dev/zero").Succeeded();
+                Shell.Run(Loopd.ControlProgram, "--control", socket, "shutdown").Succeeded();
+                Assert.True(supervisor.WaitForExit(TimeSpan.FromSeconds(10)));
+                Assert.Equal(0, supervisor.ExitCode);
+                // The directory may stay: to the last daemon it was there before.
+                Assert.DoesNotContain(MountTable.Read(), entry => entry.MountPoint == mount);
+            }
+            finally
+            {
+                if (!supervisor.HasExited)
+                    Shell.Run("kill", "-s", "INT", supervisor.Id.ToString(CultureInfo.InvariantCulture));
+                supervisor.WaitForExit(TimeSpan.FromSeconds(10));
+                TestContext.Current.TestOutputHelper?.WriteLine(string.Join('\n', log));
+                MountTable.Unmount(mount, detach: true);
+                Directory.Delete(directory, recursive: true);
+            }
+        }
+    }
+
     /// <summary>A killed daemon lingers as long as one of its threads writes; the next one must not begin before.</summary>
     [Fact]
     public void The_next_daemon_waits_for_the_last_threads_of_a_killed_one()
@@ -268,6 +341,9 @@ public sealed class CrashTests
         }
         return opens;
     }
+
+    private static string[] Children(Process process) =>
+        Shell.Run("ps", "-o", "pid=", "--ppid", process.Id.ToString(CultureInfo.InvariantCulture)).Output.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
 
     private static bool IsFrozen(string task)
     {

@@ -97,13 +97,21 @@ public sealed class SupervisorTests
         Assert.Equal(8, supervised.Daemons);
     }
 
-    [Theory]
-    [InlineData("exit 7", 7)]
-    [InlineData("exit 1", 1)]
-    [InlineData("die", 128 + 9)]
-    public void A_daemon_that_keeps_no_mount_ends_the_supervisor_with_its_exit_code(string end, int code)
+    [Fact]
+    public void Daemons_killed_before_they_have_anything_to_keep_are_followed_by_the_next()
     {
-        using Supervised supervised = new Supervised().Daemon(1, "keep a b", end).Start();
+        using Supervised supervised = new Supervised().Daemon(0, "die").Daemon(7, "exit 0").Start();
+        Assert.Equal(0, supervised.WaitForExit());
+        Assert.Equal(7, supervised.Daemons);
+    }
+
+    [Theory]
+    [InlineData(7, "exit 7")]
+    [InlineData(1, "exit 1")]
+    [InlineData(128 + 9, "ready", "die")]
+    public void A_daemon_that_keeps_no_mount_ends_the_supervisor_with_its_exit_code(int code, params string[] end)
+    {
+        using Supervised supervised = new Supervised().Daemon(1, ["keep a b", .. end]).Start();
         Assert.Equal(code, supervised.WaitForExit());
         Assert.Equal(1, supervised.Daemons);
         Assert.Equal("", supervised.Log.Trim());

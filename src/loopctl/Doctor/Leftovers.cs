@@ -22,6 +22,9 @@ internal static class Leftovers
                     yield return new Finding(Health.Problem,
                         $"the mount on {escaped} does not answer: its daemon is away or hangs. If none comes back, free whoever waits for it: mount -t fusectl none /sys/fs/fuse/connections; echo 1 > /sys/fs/fuse/connections/{mount.DeviceMinor}/abort");
                     break;
+                case Answer.Unknown:
+                    yield return new Finding(Health.Ok, $"the mount on {escaped} is another user's, who alone can tell how it is");
+                    break;
                 default:
                     foreach (KernelLoop.Attached loop in loops)
                         yield return Orphan(loop, $"on the dead mount {escaped}", Detach);
@@ -37,6 +40,7 @@ internal static class Leftovers
             {
                 Answer.Fine => new Finding(Health.Ok, $"{loop.Path} is on {loop.BackingFile.TrimStart('/')} of a loopd that ends with its last close"),
                 Answer.None => new Finding(Health.Warning, $"{loop.Path} does not answer: the loopd under it is away or hangs"),
+                Answer.Unknown => new Finding(Health.Warning, $"{loop.Path} is on {loop.BackingFile.TrimStart('/')} of a loopd, and only root can tell how it is"),
                 _ => Orphan(loop, "of a mount that is gone", Detach),
             };
         }

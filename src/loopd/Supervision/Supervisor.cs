@@ -99,8 +99,10 @@ internal sealed class Supervisor : IDisposable
         while (true)
         {
             int code = TryStart() ? Watch() : WorstCode;
-            // Nothing to go on with: the daemon has ended for good, or has never begun.
-            if (code == 0 || !_held.Has(DescriptorStore.Connection))
+            // Nothing to go on with: the daemon has ended for good, or cannot begin. One that was killed before it had anything to
+            // keep has lost nothing, and the next one begins anew.
+            bool isKilledAtStart = code == Killed && !_wasReady && !_isEnding;
+            if (code == 0 || !(isKilledAtStart || _held.Has(DescriptorStore.Connection)))
                 return code;
             // One that was killed did not fail by itself; only its successor waits a little longer.
             failures = _wasReady ? 0 : code == Killed ? Math.Min(failures + 1, GiveUpAfter - 1) : failures + 1;
