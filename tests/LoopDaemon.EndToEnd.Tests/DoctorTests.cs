@@ -147,7 +147,10 @@ public sealed class DoctorTests
         Shell.Run("chown", $"{user}:{user}", home).Succeeded();
         Assert.SkipUnless(AnotherUser.Run("test", "-r", "/dev/fuse", "-a", "-w", "/dev/fuse").ExitCode == 0, "needs a /dev/fuse that users may open");
         using Process daemon = Process.Start(new ProcessStartInfo("setpriv",
-            [$"--reuid={user}", $"--regid={user}", "--clear-groups", "--inh-caps=-all", "--", Loopd.Program, "--mount", mount, "--control", socket]) { RedirectStandardError = true })!;
+            [$"--reuid={user}", $"--regid={user}", "--clear-groups", "--inh-caps=-all", "--", Loopd.Program, "--mount", mount, "--control", socket])
+        {
+            RedirectStandardError = true,
+        })!;
         try
         {
             Loopd.WaitUntil(() => AnotherUser.Run(Loopd.ControlProgram, "--control", socket, "-l").ExitCode == 0, "the user's loopd becomes ready");
