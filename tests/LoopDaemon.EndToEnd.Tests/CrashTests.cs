@@ -213,41 +213,22 @@ public sealed class CrashTests
     [Fact]
     public void The_next_daemon_waits_for_the_last_threads_of_a_killed_one()
     {
-        Requirements.SkipUnlessKernelLoop();
-        Requirements.SkipUnlessFileSystem("ext4");
-        Requirements.SkipUnlessInstalled("fsfreeze", "mkfs.ext4");
+        FreezableDisk.SkipUnlessPossible();
         using var loopd = new Loopd("--supervise");
-        string directory = loopd.File("frozen");
-        Directory.CreateDirectory(directory);
-        Shell.Bash($"truncate -s 64M '{loopd.File("fs.img")}' && mkfs.ext4 -q '{loopd.File("fs.img")}' && mount -o loop '{loopd.File("fs.img")}' '{directory}'");
-        try
-        {
-            string image = Path.Combine(directory, "disk.img");
-            Shell.Bash($"head -c 4M /dev/zero > '{image}' && sync '{image}'");
-            string device = loopd.Bind([.. TransferStack.Make(loopd, "xor").Arguments, image]);
-            Shell.Run("fsfreeze", "-f", directory).Succeeded();
-            using Process writer = Process.Start("dd", ["if=/dev/urandom", $"of={device}", "bs=1M", "count=1", "oflag=direct", "conv=notrunc", "status=none"]);
-            int before = loopd.DaemonProcessId;
-            try
-            {
-                Loopd.WaitUntil(() => Directory.EnumerateDirectories($"/proc/{before}/task").Any(IsFrozen), "a thread of the daemon hangs in its write");
-                Shell.Run("kill", "-s", "KILL", before.ToString(CultureInfo.InvariantCulture)).Succeeded();
-                Assert.False(writer.WaitForExit(TimeSpan.FromSeconds(1)));
-                Assert.Equal(before, loopd.DaemonProcessId);
-            }
-            finally
-            {
-                Shell.Run("fsfreeze", "-u", directory).Succeeded();
-            }
-            loopd.WaitForAnother(before);
-            Assert.True(writer.WaitForExit(TimeSpan.FromSeconds(20)));
-            Assert.Equal(0, writer.ExitCode);
-            loopd.Control("-d", device).Succeeded();
-        }
-        finally
-        {
-            Shell.Run("umount", "-l", directory);
-        }
+        using var disk = new FreezableDisk(loopd.File("frozen"));
+        string device = loopd.Bind([.. TransferStack.Make(loopd, "xor").Arguments, disk.Image]);
+        disk.Freeze();
+        using Process writer = Process.Start("dd", ["if=/dev/urandom", $"of={device}", "bs=1M", "count=1", "oflag=direct", "conv=notrunc", "status=none"]);
+        int before = loopd.DaemonProcessId;
+        Loopd.WaitUntil(() => Directory.EnumerateDirectories($"/proc/{before}/task").Any(IsFrozen), "a thread of the daemon hangs in its write");
+        Shell.Run("kill", "-s", "KILL", before.ToString(CultureInfo.InvariantCulture)).Succeeded();
+        Assert.False(writer.WaitForExit(TimeSpan.FromSeconds(1)));
+        Assert.Equal(before, loopd.DaemonProcessId);
+        disk.Thaw();
+        loopd.WaitForAnother(before);
+        Assert.True(writer.WaitForExit(TimeSpan.FromSeconds(20)));
+        Assert.Equal(0, writer.ExitCode);
+        loopd.Control("-d", device).Succeeded();
     }
 
     [Fact]
@@ -267,32 +248,18 @@ public sealed class CrashTests
     [Fact]
     public void A_device_that_waits_for_its_disk_is_no_hang()
     {
-        Requirements.SkipUnlessKernelLoop();
-        Requirements.SkipUnlessFileSystem("ext4");
-        Requirements.SkipUnlessInstalled("fsfreeze", "mkfs.ext4");
+        FreezableDisk.SkipUnlessPossible();
         using var loopd = new Loopd("--supervise", "--watchdog", "2", "--threads", "1");
-        string directory = loopd.File("frozen");
-        Directory.CreateDirectory(directory);
-        Shell.Bash($"truncate -s 64M '{loopd.File("fs.img")}' && mkfs.ext4 -q '{loopd.File("fs.img")}' && mount -o loop '{loopd.File("fs.img")}' '{directory}'");
-        try
-        {
-            string image = Path.Combine(directory, "disk.img");
-            Shell.Bash($"head -c 4M /dev/zero > '{image}' && sync '{image}'");
-            string device = loopd.Bind([.. TransferStack.Make(loopd, "xor").Arguments, image]);
-            Shell.Run("fsfreeze", "-f", directory).Succeeded();
-            using Process writer = Process.Start("dd", ["if=/dev/urandom", $"of={device}", "bs=1M", "count=1", "oflag=direct", "conv=notrunc", "status=none"]);
-            int before = loopd.DaemonProcessId;
-            Assert.False(writer.WaitForExit(TimeSpan.FromSeconds(6)));
-            Shell.Run("fsfreeze", "-u", directory).Succeeded();
-            Assert.True(writer.WaitForExit(TimeSpan.FromSeconds(20)));
-            Assert.Equal(before, loopd.DaemonProcessId);
-            loopd.Control("-d", device).Succeeded();
-        }
-        finally
-        {
-            Shell.Run("fsfreeze", "-u", directory);
-            Shell.Run("umount", "-l", directory);
-        }
+        using var disk = new FreezableDisk(loopd.File("frozen"));
+        string device = loopd.Bind([.. TransferStack.Make(loopd, "xor").Arguments, disk.Image]);
+        disk.Freeze();
+        using Process writer = Process.Start("dd", ["if=/dev/urandom", $"of={device}", "bs=1M", "count=1", "oflag=direct", "conv=notrunc", "status=none"]);
+        int before = loopd.DaemonProcessId;
+        Assert.False(writer.WaitForExit(TimeSpan.FromSeconds(6)));
+        disk.Thaw();
+        Assert.True(writer.WaitForExit(TimeSpan.FromSeconds(20)));
+        Assert.Equal(before, loopd.DaemonProcessId);
+        loopd.Control("-d", device).Succeeded();
     }
 
     [Fact]
@@ -368,5 +335,41 @@ public sealed class CrashTests
         .. loopd.List().SelectMany(device => device.Partitions.Select(partition => partition.Path).Append(device.Path))
             .Select(path => $"{path} {Shell.Run("stat", "-c", "%s %a %u %g", path).Succeeded().Output} {Shell.Run("sha256sum", path).Succeeded().Output}"),
     ];
+    }
+
+    /// <summary>A backing file whose writes hang until they are let go on. Disposing it does that.</summary>
+    private sealed class FreezableDisk : IDisposable
+    {
+        private readonly string _directory;
+
+        internal FreezableDisk(string directory)
+        {
+            _directory = directory;
+            Directory.CreateDirectory(directory);
+            Image = Path.Combine(directory, "disk.img");
+            Shell.Bash($"""
+                truncate -s 64M '{directory}.img' && mkfs.ext4 -q '{directory}.img' && mount -o loop '{directory}.img' '{directory}'
+                head -c 4M /dev/zero > '{Image}' && sync '{Image}'
+                """);
+        }
+
+        internal string Image { get; }
+
+        internal static void SkipUnlessPossible()
+        {
+            Requirements.SkipUnlessKernelLoop();
+            Requirements.SkipUnlessFileSystem("ext4");
+            Requirements.SkipUnlessInstalled("fsfreeze", "mkfs.ext4");
+        }
+
+        internal void Freeze() => Shell.Run("fsfreeze", "-f", _directory).Succeeded();
+
+        internal void Thaw() => Shell.Run("fsfreeze", "-u", _directory).Succeeded();
+
+        public void Dispose()
+        {
+            Shell.Run("fsfreeze", "-u", _directory);
+            Shell.Run("umount", "-l", _directory);
+        }
     }
 }

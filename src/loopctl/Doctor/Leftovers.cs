@@ -27,7 +27,7 @@ internal static class Leftovers
                     break;
                 default:
                     foreach (KernelLoop.Attached loop in loops)
-                        yield return Orphan(loop, $"on the dead mount {escaped}", Detach);
+                        yield return Orphan(loop, $"on the dead mount {escaped}");
                     yield return new Finding(Health.Problem, $"the mount on {escaped} is dead: its daemon has died, and none has gone on: umount -l {escaped}",
                         () => Explain(Unmount(mount.MountPoint)));
                     break;
@@ -41,7 +41,7 @@ internal static class Leftovers
                 Answer.Fine => new Finding(Health.Ok, $"{loop.Path} is on {loop.BackingFile.TrimStart('/')} of a loopd that ends with its last close"),
                 Answer.None => new Finding(Health.Warning, $"{loop.Path} does not answer: the loopd under it is away or hangs"),
                 Answer.Unknown => new Finding(Health.Warning, $"{loop.Path} is on {loop.BackingFile.TrimStart('/')} of a loopd, and only root can tell how it is"),
-                _ => Orphan(loop, "of a mount that is gone", Detach),
+                _ => Orphan(loop, "of a mount that is gone"),
             };
         }
         if (!answers)
@@ -51,23 +51,11 @@ internal static class Leftovers
         }
     }
 
-    private static Finding Orphan(KernelLoop.Attached loop, string where, Func<KernelLoop.Attached, string?> mend)
+    private static Finding Orphan(KernelLoop.Attached loop, string where)
     {
-        string[] mounts = [.. MountsOf(loop).Select(mount => ControlCharacters.Escape(mount.MountPoint))];
+        string[] mounts = [.. KernelLoopChain.MountsOf(loop).Select(mount => ControlCharacters.Escape(mount.MountPoint))];
         string mounted = mounts.Length > 0 ? $", with {string.Join(", ", mounts)} mounted from it" : "";
-        return new Finding(Health.Problem, $"{loop.Path} is left over on {Path.GetFileName(loop.BackingFile)} {where}{mounted}: umount what is mounted, then losetup -d {loop.Path}", () => mend(loop));
-    }
-
-    /// <summary>From the top. What can still be written is written: passthrough goes on without a daemon.</summary>
-    private static string? Detach(KernelLoop.Attached loop)
-    {
-        foreach (MountEntry mount in MountsOf(loop).Reverse())
-        {
-            if (ExternalProgram.Run("umount", "--", mount.MountPoint).ExitCode != 0 && ExternalProgram.Run("umount", "-l", "--", mount.MountPoint) is { ExitCode: not 0 } failed)
-                return failed.Output;
-        }
-        // One that clears itself is gone by now.
-        return KernelLoop.List().Contains(loop) && ExternalProgram.Run("losetup", "-d", loop.Path) is { ExitCode: not 0 } refused ? refused.Output : null;
+        return new Finding(Health.Problem, $"{loop.Path} is left over on {Path.GetFileName(loop.BackingFile)} {where}{mounted}: umount what is mounted, then losetup -d {loop.Path}", () => KernelLoopChain.Detach(loop));
     }
 
     private static IEnumerable<Finding> StaleFiles(string socket)
@@ -123,9 +111,6 @@ internal static class Leftovers
         : ExternalProgram.Run("fusermount3", "-u", "-z", "--", mountPoint).ExitCode == 0 ? Errno.None : Errno.EPERM;
 
     private static string? Explain(Errno error) => error == Errno.None ? null : error.Describe();
-
-    private static IEnumerable<MountEntry> MountsOf(KernelLoop.Attached loop) =>
-        MountTable.Read().Where(mount => mount.Source == loop.Path || mount.Source.StartsWith(loop.Path + "p", StringComparison.Ordinal));
 
     private static bool IsDeviceName(string backingFile)
     {

@@ -76,7 +76,11 @@ internal sealed class ShutdownVerb : Verb
         DaemonStatus daemon = client.GetDaemon();
         using FileDescriptor? end = ProcessEnd.Watch(daemon.Process);
         if (_mode == ShutdownMode.Force)
-            Detach(daemon.Mount);
+        {
+            // What does not come off now loses its device all the same.
+            foreach (KernelLoop.Attached loop in KernelLoop.List().Where(loop => loop.BackingFile.StartsWith(daemon.Mount + "/", StringComparison.Ordinal)))
+                KernelLoopChain.Detach(loop);
+        }
         try
         {
             client.Shutdown(_mode);
@@ -107,20 +111,5 @@ internal sealed class ShutdownVerb : Verb
         return exitCode != 0 || jobs.Split('\n')
             .Select(job => job.Split(' ', StringSplitOptions.RemoveEmptyEntries))
             .Any(job => job.Length >= 3 && job[1] == unit && job[2] == "stop");
-    }
-
-    /// <summary>Takes apart what the kernel has built on the devices, from the top: what can be written is written first.</summary>
-    private static void Detach(string mount)
-    {
-        foreach (KernelLoop.Attached loop in KernelLoop.List().Where(loop => loop.BackingFile.StartsWith(mount + "/", StringComparison.Ordinal)))
-        {
-            foreach (MountEntry mounted in MountTable.Read().Where(entry => entry.Source == loop.Path || entry.Source.StartsWith(loop.Path + "p", StringComparison.Ordinal)).Reverse())
-            {
-                if (ExternalProgram.Run("umount", "--", mounted.MountPoint).ExitCode != 0)
-                    ExternalProgram.Run("umount", "-l", "--", mounted.MountPoint);
-            }
-            if (KernelLoop.List().Contains(loop))
-                ExternalProgram.Run("losetup", "-d", loop.Path);
-        }
     }
 }
