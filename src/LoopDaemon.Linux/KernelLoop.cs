@@ -13,7 +13,13 @@ public static class KernelLoop
     /// <summary>A kernel loop device that is bound to a file.</summary>
     /// <param name="Path">The device, such as <c>/dev/loop3</c>.</param>
     /// <param name="BackingFile">Its backing file as the kernel names it.</param>
-    public sealed record Attached(string Path, string BackingFile);
+    public sealed record Attached(string Path, string BackingFile)
+    {
+        /// <summary>What is mounted from it or its partitions, in the order it was mounted.</summary>
+        /// <param name="mounts">The table of mounts.</param>
+        public IEnumerable<MountEntry> MountsIn(IEnumerable<MountEntry> mounts) =>
+            mounts.Where(mount => mount.Source == Path || mount.Source.StartsWith(Path + "p", StringComparison.Ordinal));
+    }
 
     /// <summary>Binds the first free kernel loop device to a file, with direct I/O on and autoclear: the device lives as
     /// long as somebody has it open or mounted.</summary>
@@ -68,6 +74,11 @@ public static class KernelLoop
         }
         return found;
     }
+
+    /// <summary>Those that are bound to a file in a directory, which is not looked at: its mount may be dead.</summary>
+    /// <param name="directory">An absolute path without symbolic links.</param>
+    public static IEnumerable<Attached> ListIn(string directory) =>
+        List().Where(loop => loop.BackingFile.StartsWith(directory + "/", StringComparison.Ordinal));
 
     private static FileDescriptor OpenControl()
     {

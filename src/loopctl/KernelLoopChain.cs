@@ -5,15 +5,11 @@ namespace LoopDaemon.CommandLine;
 /// <summary>What the kernel has built on a device of ours: a loop device of its own, and what is mounted from that.</summary>
 internal static class KernelLoopChain
 {
-    /// <summary>What is mounted from a kernel loop device or its partitions, in the order it was mounted.</summary>
-    internal static IEnumerable<MountEntry> MountsOf(KernelLoop.Attached loop) =>
-        MountTable.Read().Where(mount => mount.Source == loop.Path || mount.Source.StartsWith(loop.Path + "p", StringComparison.Ordinal));
-
     /// <summary>Takes it apart from the top: what can still be written is written.</summary>
     /// <returns>Why it could not be, or null.</returns>
     internal static string? Detach(KernelLoop.Attached loop)
     {
-        foreach (MountEntry mount in MountsOf(loop).Reverse())
+        foreach (MountEntry mount in loop.MountsIn(MountTable.Read()).Reverse())
         {
             if (ExternalProgram.Run("umount", "--", mount.MountPoint).ExitCode != 0 && ExternalProgram.Run("umount", "-l", "--", mount.MountPoint) is { ExitCode: not 0 } failed)
                 return failed.Output;

@@ -37,8 +37,7 @@ internal sealed class Holders(DeviceTable table, DeviceDirectory directory)
 
     private static string Describe(KernelLoop.Attached loop, IReadOnlyList<MountEntry> mounts)
     {
-        string[] at = [.. mounts.Where(mount => mount.Source == loop.Path || mount.Source.StartsWith(loop.Path + "p", StringComparison.Ordinal))
-            .Select(mount => ControlCharacters.Escape(mount.MountPoint))];
+        string[] at = [.. loop.MountsIn(mounts).Select(mount => ControlCharacters.Escape(mount.MountPoint))];
         return at.Length == 0 ? loop.Path : $"{loop.Path} on {string.Join(", ", at)}";
     }
 }

@@ -92,7 +92,7 @@ internal sealed partial class MountPoint : IDisposable
     private static void Clean(string path, ILogger logger)
     {
         // Before the mount is out of sight: a file's path no longer shows where it was, then.
-        List<KernelLoop.Attached> orphans = [.. KernelLoop.List().Where(loop => loop.BackingFile.StartsWith(path + "/", StringComparison.Ordinal))];
+        List<KernelLoop.Attached> orphans = [.. KernelLoop.ListIn(path)];
         Errno error = FuseMount.Unmount(path, detach: true);
         if (error != Errno.None)
             throw new LinuxException(error, $"cannot clean the dead mount on {path}");
@@ -100,7 +100,7 @@ internal sealed partial class MountPoint : IDisposable
         IReadOnlyList<MountEntry> mounts = MountTable.Read();
         foreach (KernelLoop.Attached orphan in orphans)
         {
-            string[] mounted = [.. mounts.Where(mount => mount.Source == orphan.Path).Select(mount => ControlCharacters.Escape(mount.MountPoint))];
+            string[] mounted = [.. orphan.MountsIn(mounts).Select(mount => ControlCharacters.Escape(mount.MountPoint))];
             LogOrphan(logger, orphan.Path, orphan.BackingFile, mounted.Length > 0 ? $", with {string.Join(", ", mounted)} mounted from it" : "");
         }
     }

@@ -97,29 +97,21 @@ public sealed class CapacityTests : IClassFixture<SharedLoopd>, IDisposable
         TransferStack stack = TransferStack.Make(_loopd, "xor");
         string image = _loopd.MakeSparseFile("disk.img", 128 << 20);
         string device = _loopd.Bind([.. stack.Arguments, image]);
+        using var kernel = new KernelLoopDevice(device, "--direct-io=on");
         using var directory = new MountDirectory(_loopd);
-        string kernel = Shell.Run("losetup", "-f", "--show", "--direct-io=on", device).Succeeded().Output.Trim();
-        try
-        {
-            Shell.Run("mkfs.btrfs", "-q", kernel).Succeeded();
-            Shell.Run("mount", kernel, directory.Path).Succeeded();
-            byte[] data = File.ReadAllBytes(_loopd.MakeFile("data", 200 << 20));
-            using (FileDescriptor file = FileDescriptor.Open(image, OpenFlags.ReadWrite))
-                Assert.Equal(Errno.None, file.SetLength(400L << 20));
-            _loopd.Control("-c", device).Succeeded();
-            Shell.Run("losetup", "-c", kernel).Succeeded();
-            Shell.Run("btrfs", "filesystem", "resize", "max", directory.Path).Succeeded();
-            File.WriteAllBytes(Path.Combine(directory.Path, "data"), data);
-            directory.Unmount();
-            Shell.Run("mount", kernel, directory.Path).Succeeded();
-            Assert.Equal(data, File.ReadAllBytes(Path.Combine(directory.Path, "data")));
-            directory.Unmount();
-            Shell.Run("btrfs", "check", kernel).Succeeded();
-        }
-        finally
-        {
-            directory.Dispose();
-            Shell.Run("losetup", "-d", kernel);
-        }
+        Shell.Run("mkfs.btrfs", "-q", kernel.Path).Succeeded();
+        Shell.Run("mount", kernel.Path, directory.Path).Succeeded();
+        byte[] data = File.ReadAllBytes(_loopd.MakeFile("data", 200 << 20));
+        using (FileDescriptor file = FileDescriptor.Open(image, OpenFlags.ReadWrite))
+            Assert.Equal(Errno.None, file.SetLength(400L << 20));
+        _loopd.Control("-c", device).Succeeded();
+        Shell.Run("losetup", "-c", kernel.Path).Succeeded();
+        Shell.Run("btrfs", "filesystem", "resize", "max", directory.Path).Succeeded();
+        File.WriteAllBytes(Path.Combine(directory.Path, "data"), data);
+        directory.Unmount();
+        Shell.Run("mount", kernel.Path, directory.Path).Succeeded();
+        Assert.Equal(data, File.ReadAllBytes(Path.Combine(directory.Path, "data")));
+        directory.Unmount();
+        Shell.Run("btrfs", "check", kernel.Path).Succeeded();
     }
 }

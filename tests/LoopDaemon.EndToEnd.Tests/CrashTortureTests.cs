@@ -29,28 +29,15 @@ public sealed class CrashTortureTests
         string[] arguments = transfer == "identity" ? [image] : [.. TransferStack.Make(loopd, transfer).Arguments, image];
         string device = loopd.Bind(arguments);
         Shell.Run("mkfs.ext4", "-q", "-F", device).Succeeded();
-        string directory = loopd.File("mnt");
-        Directory.CreateDirectory(directory);
-        string kernelLoop = Shell.Run("losetup", "-f", "--show", $"--direct-io={directIo}", device).Succeeded().Output.Trim();
-        try
-        {
-            Shell.Run("mount", kernelLoop, directory).Succeeded();
-            try
-            {
-                double start = KernelLog().LastOrDefault().Time;
-                Torture(loopd, directory, signal);
-                Assert.DoesNotContain(KernelLog(), line => line.Time > start && IsError(line.Message, kernelLoop));
-            }
-            finally
-            {
-                Shell.Run("umount", directory);
-            }
-            Shell.Run("e2fsck", "-fn", kernelLoop).Succeeded();
-        }
-        finally
-        {
-            Shell.Run("losetup", "-d", kernelLoop);
-        }
+        using var kernelLoop = new KernelLoopDevice(device, $"--direct-io={directIo}");
+        using var directory = new MountDirectory(loopd);
+        Shell.Run("mount", kernelLoop.Path, directory.Path).Succeeded();
+        double start = KernelLog().LastOrDefault().Time;
+        Torture(loopd, directory.Path, signal);
+        Assert.DoesNotContain(KernelLog(), line => line.Time > start && IsError(line.Message, kernelLoop.Path));
+        directory.Unmount();
+        Shell.Run("e2fsck", "-fn", kernelLoop.Path).Succeeded();
+        kernelLoop.Dispose();
         Assert.DoesNotContain("no slot held it", loopd.Log, StringComparison.Ordinal);
         Assert.DoesNotContain(" ERR loop", loopd.Log, StringComparison.Ordinal);
 
@@ -60,9 +47,9 @@ public sealed class CrashTortureTests
         using var fresh = new Loopd();
         string again = fresh.Bind(["-r", .. arguments]);
         Shell.Bash($"""
-            mount -o loop,ro,noload '{again}' '{directory}'
-            trap "umount '{directory}'" EXIT
-            (cd '{directory}' && sha256sum --quiet -c '{loopd.File("sums")}')
+            mount -o loop,ro,noload '{again}' '{directory.Path}'
+            trap "umount '{directory.Path}'" EXIT
+            (cd '{directory.Path}' && sha256sum --quiet -c '{loopd.File("sums")}')
             """);
     }
 
@@ -73,33 +60,25 @@ public sealed class CrashTortureTests
         Requirements.SkipUnlessFileSystem("squashfs");
         Requirements.SkipUnlessInstalled("mksquashfs", "losetup");
         using var loopd = new Loopd("--supervise", "--passthrough=off");
-        string tree = loopd.File("tree"), image = loopd.File("disk.img"), directory = loopd.File("mnt");
+        string tree = loopd.File("tree"), image = loopd.File("disk.img");
         Directory.CreateDirectory(tree);
-        Directory.CreateDirectory(directory);
         foreach (int i in Enumerable.Range(0, 20))
             loopd.MakeFile($"tree/{i}", 1_000_000, seed: i);
         Shell.Run("mksquashfs", tree, image, "-quiet", "-no-progress").Succeeded();
         string device = loopd.Bind("-r", image);
-        string kernelLoop = Shell.Run("losetup", "-f", "--show", "-r", "--direct-io=on", device).Succeeded().Output.Trim();
-        try
-        {
-            Shell.Run("mount", "-o", "ro", kernelLoop, directory).Succeeded();
-            using Process reader = Start($"""
-                cd '{tree}' && sha256sum * > '{loopd.File("sums")}' && cd '{directory}'
-                while [ ! -e '{loopd.File("stop")}' ]; do
-                    echo 3 > /proc/sys/vm/drop_caches
-                    sha256sum --quiet -c '{loopd.File("sums")}' || exit 1
-                done
-                """);
-            KillRepeatedly(loopd, "KILL");
-            File.WriteAllText(loopd.File("stop"), "");
-            AssertSucceeds(reader, 60);
-        }
-        finally
-        {
-            Shell.Run("umount", directory);
-            Shell.Run("losetup", "-d", kernelLoop);
-        }
+        using var kernelLoop = new KernelLoopDevice(device, "-r", "--direct-io=on");
+        using var directory = new MountDirectory(loopd);
+        Shell.Run("mount", "-o", "ro", kernelLoop.Path, directory.Path).Succeeded();
+        using Process reader = Start($"""
+            cd '{tree}' && sha256sum * > '{loopd.File("sums")}' && cd '{directory.Path}'
+            while [ ! -e '{loopd.File("stop")}' ]; do
+                echo 3 > /proc/sys/vm/drop_caches
+                sha256sum --quiet -c '{loopd.File("sums")}' || exit 1
+            done
+            """);
+        KillRepeatedly(loopd, "KILL");
+        File.WriteAllText(loopd.File("stop"), "");
+        AssertSucceeds(reader, 60);
     }
 
     private void Torture(Loopd loopd, string directory, string signal)

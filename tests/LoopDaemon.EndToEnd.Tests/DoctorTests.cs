@@ -30,44 +30,35 @@ public sealed class DoctorTests
         Requirements.SkipUnlessInstalled("mkfs.ext4");
         using var loopd = new Loopd();
         string device = loopd.Bind("--passthrough=off", loopd.MakeSparseFile("disk.img", Size));
-        string directory = loopd.File("mnt");
-        Directory.CreateDirectory(directory);
         Shell.Run("mkfs.ext4", "-q", "-F", device).Succeeded();
-        string kernelLoop = Shell.Run("losetup", "-f", "--show", device).Succeeded().Output.Trim();
-        try
-        {
-            Shell.Run("mount", kernelLoop, directory).Succeeded();
-            loopd.Signal("KILL");
-            loopd.WaitForExit();
+        using var kernelLoop = new KernelLoopDevice(device);
+        using var directory = new MountDirectory(loopd);
+        Shell.Run("mount", kernelLoop.Path, directory.Path).Succeeded();
+        loopd.Signal("KILL");
+        loopd.WaitForExit();
 
-            string[] findings =
-            [
-                $"{kernelLoop} is left over on loop0 on the dead mount {loopd.Mount}, with {directory} mounted from it: umount what is mounted, then losetup -d {kernelLoop}\n",
-                $"the mount on {loopd.Mount} is dead: its daemon has died, and none has gone on: umount -l {loopd.Mount}\n",
-            ];
-            ShellResult told = loopd.Control("doctor");
-            Assert.Equal(1, told.ExitCode);
-            Assert.StartsWith($"ok: no daemon answers on {loopd.Socket}\n", told.Output, StringComparison.Ordinal);
-            Assert.All(findings, finding => Assert.Contains("problem: " + finding, told.Output, StringComparison.Ordinal));
-            Assert.Contains($"warning: {loopd.Socket} and {loopd.Socket}.lock are left over", told.Output, StringComparison.Ordinal);
-            // A look changes nothing.
-            Assert.NotNull(MountTable.At(directory));
-            Assert.NotNull(MountTable.At(loopd.Mount));
-            Assert.True(File.Exists(loopd.Socket));
+        string[] findings =
+        [
+            $"{kernelLoop.Path} is left over on loop0 on the dead mount {loopd.Mount}, with {directory.Path} mounted from it: umount what is mounted, then losetup -d {kernelLoop.Path}\n",
+            $"the mount on {loopd.Mount} is dead: its daemon has died, and none has gone on: umount -l {loopd.Mount}\n",
+        ];
+        ShellResult told = loopd.Control("doctor");
+        Assert.Equal(1, told.ExitCode);
+        Assert.StartsWith($"ok: no daemon answers on {loopd.Socket}\n", told.Output, StringComparison.Ordinal);
+        Assert.All(findings, finding => Assert.Contains("problem: " + finding, told.Output, StringComparison.Ordinal));
+        Assert.Contains($"warning: {loopd.Socket} and {loopd.Socket}.lock are left over", told.Output, StringComparison.Ordinal);
+        // A look changes nothing.
+        Assert.NotNull(MountTable.At(directory.Path));
+        Assert.NotNull(MountTable.At(loopd.Mount));
+        Assert.True(File.Exists(loopd.Socket));
 
-            ShellResult mended = loopd.Control("doctor", "--fix");
-            Assert.All(findings, finding => Assert.Contains("fixed: " + finding, mended.Output, StringComparison.Ordinal));
-            Assert.Null(MountTable.At(directory));
-            Assert.Null(MountTable.At(loopd.Mount));
-            Assert.DoesNotContain(KernelLoop.List(), loop => loop.Path == kernelLoop);
-            Assert.False(File.Exists(loopd.Socket) || File.Exists(loopd.Socket + ".lock"));
-            Assert.DoesNotContain(loopd.Directory, loopd.Control("doctor").Output.Replace($"no daemon answers on {loopd.Socket}", "", StringComparison.Ordinal), StringComparison.Ordinal);
-        }
-        finally
-        {
-            Shell.Run("umount", "-l", directory);
-            Shell.Run("losetup", "-d", kernelLoop);
-        }
+        ShellResult mended = loopd.Control("doctor", "--fix");
+        Assert.All(findings, finding => Assert.Contains("fixed: " + finding, mended.Output, StringComparison.Ordinal));
+        Assert.Null(MountTable.At(directory.Path));
+        Assert.Null(MountTable.At(loopd.Mount));
+        Assert.DoesNotContain(KernelLoop.List(), loop => loop.Path == kernelLoop.Path);
+        Assert.False(File.Exists(loopd.Socket) || File.Exists(loopd.Socket + ".lock"));
+        Assert.DoesNotContain(loopd.Directory, loopd.Control("doctor").Output.Replace($"no daemon answers on {loopd.Socket}", "", StringComparison.Ordinal), StringComparison.Ordinal);
         loopd.StartAgain();
     }
 
@@ -78,20 +69,13 @@ public sealed class DoctorTests
         Requirements.SkipUnlessKernelLoop();
         using var loopd = new Loopd();
         string device = loopd.Bind("--passthrough=off", loopd.MakeSparseFile("disk.img", Size));
-        string kernelLoop = Shell.Run("losetup", "-f", "--show", device).Succeeded().Output.Trim();
-        try
-        {
-            loopd.Signal("KILL");
-            loopd.WaitForExit();
-            Shell.Run("umount", "-l", loopd.Mount).Succeeded();
-            Assert.Contains($"problem: {kernelLoop} is left over on loop0 of a mount that is gone", loopd.Control("doctor").Output, StringComparison.Ordinal);
-            Assert.Contains($"fixed: {kernelLoop} is left over on loop0 of a mount that is gone", loopd.Control("doctor", "--fix").Output, StringComparison.Ordinal);
-            Assert.DoesNotContain(KernelLoop.List(), loop => loop.Path == kernelLoop);
-        }
-        finally
-        {
-            Shell.Run("losetup", "-d", kernelLoop);
-        }
+        using var kernelLoop = new KernelLoopDevice(device);
+        loopd.Signal("KILL");
+        loopd.WaitForExit();
+        Shell.Run("umount", "-l", loopd.Mount).Succeeded();
+        Assert.Contains($"problem: {kernelLoop.Path} is left over on loop0 of a mount that is gone", loopd.Control("doctor").Output, StringComparison.Ordinal);
+        Assert.Contains($"fixed: {kernelLoop.Path} is left over on loop0 of a mount that is gone", loopd.Control("doctor", "--fix").Output, StringComparison.Ordinal);
+        Assert.DoesNotContain(KernelLoop.List(), loop => loop.Path == kernelLoop.Path);
     }
 
     /// <summary>A lazy end takes the mount out of sight, and with it the path of what is still served.</summary>

@@ -21,41 +21,32 @@ public sealed class MemoryPressureTests
         string[] arguments = [.. TransferStack.Make(loopd, "xor").Arguments, loopd.MakeSparseFile("disk.img", 1536L << 20)];
         string device = loopd.Bind(arguments);
         Shell.Run("mkfs.ext4", "-q", "-F", device).Succeeded();
-        string directory = loopd.File("mnt");
-        Directory.CreateDirectory(directory);
-        string kernelLoop = Shell.Run("losetup", "-f", "--show", "--direct-io=on", device).Succeeded().Output.Trim();
-        try
+        using var kernelLoop = new KernelLoopDevice(device, "--direct-io=on");
+        using var directory = new MountDirectory(loopd);
+        Shell.Run("mount", kernelLoop.Path, directory.Path).Succeeded();
+        // AES of zeros: as fast as the disk, and no two blocks alike.
+        using Process writer = Process.Start(new ProcessStartInfo("bash", ["-c", $"""
+            set -eu -o pipefail
+            echo $$ > '{group.Processes}'
+            openssl enc -aes-128-ctr -K 00 -iv 00 -in /dev/zero 2> /dev/null | head -c {WrittenMib}M > '{directory.Path}/big' || [ -s '{directory.Path}/big' ]
+            sync '{directory.Path}/big'
+            """]) { RedirectStandardError = true })!;
+        int kills = 0;
+        for (var clock = Stopwatch.StartNew(); !writer.WaitForExit(TimeSpan.FromMilliseconds(700)); kills++)
         {
-            Shell.Run("mount", kernelLoop, directory).Succeeded();
-            // AES of zeros: as fast as the disk, and no two blocks alike.
-            using Process writer = Process.Start(new ProcessStartInfo("bash", ["-c", $"""
-                set -eu -o pipefail
-                echo $$ > '{group.Processes}'
-                openssl enc -aes-128-ctr -K 00 -iv 00 -in /dev/zero 2> /dev/null | head -c {WrittenMib}M > '{directory}/big' || [ -s '{directory}/big' ]
-                sync '{directory}/big'
-                """]) { RedirectStandardError = true })!;
-            int kills = 0;
-            for (var clock = Stopwatch.StartNew(); !writer.WaitForExit(TimeSpan.FromMilliseconds(700)); kills++)
-            {
-                Assert.True(clock.Elapsed < TimeSpan.FromSeconds(180), $"the writer hangs after {kills} kills");
-                loopd.Replace("KILL");
-            }
-            Assert.True(writer.ExitCode == 0, writer.StandardError.ReadToEnd());
-            Assert.True(kills > 0);
-            Assert.True(group.TimesReached > 0, "the writer never came near its limit");
-            Shell.Run("umount", directory).Succeeded();
-            Shell.Run("mount", "-o", "ro", kernelLoop, directory).Succeeded();
-            Assert.Equal(
-                Shell.Bash($"(openssl enc -aes-128-ctr -K 00 -iv 00 -in /dev/zero 2> /dev/null || true) | head -c {WrittenMib}M | sha256sum || true"),
-                Shell.Bash($"sha256sum < '{directory}/big'"));
-            Shell.Run("umount", directory).Succeeded();
-            Shell.Run("e2fsck", "-fn", kernelLoop).Succeeded();
+            Assert.True(clock.Elapsed < TimeSpan.FromSeconds(180), $"the writer hangs after {kills} kills");
+            loopd.Replace("KILL");
         }
-        finally
-        {
-            Shell.Run("umount", directory);
-            Shell.Run("losetup", "-d", kernelLoop);
-        }
+        Assert.True(writer.ExitCode == 0, writer.StandardError.ReadToEnd());
+        Assert.True(kills > 0);
+        Assert.True(group.TimesReached > 0, "the writer never came near its limit");
+        directory.Unmount();
+        Shell.Run("mount", "-o", "ro", kernelLoop.Path, directory.Path).Succeeded();
+        Assert.Equal(
+            Shell.Bash($"(openssl enc -aes-128-ctr -K 00 -iv 00 -in /dev/zero 2> /dev/null || true) | head -c {WrittenMib}M | sha256sum || true"),
+            Shell.Bash($"sha256sum < '{directory.Path}/big'"));
+        directory.Unmount();
+        Shell.Run("e2fsck", "-fn", kernelLoop.Path).Succeeded();
     }
 
     /// <summary>A cgroup with a limit of memory, of either version.</summary>

@@ -230,15 +230,8 @@ public sealed class PartitionTests : IClassFixture<SharedLoopd>, IDisposable
     {
         Requirements.SkipUnlessKernelLoop();
         string image = _loopd.MakeSparseFile("disk.img", 32 << 20);
-        string kernel = Shell.Run("losetup", "-f", "--show", "-b", "4096", image).Succeeded().Output.Trim();
-        try
-        {
-            Shell.Bash($"printf 'label: gpt\\nsize=4M\\nsize=8M\\n' | sfdisk -q --no-reread --no-tell-kernel {kernel}; sync");
-        }
-        finally
-        {
-            Shell.Run("losetup", "-d", kernel);
-        }
+        using (var kernel = new KernelLoopDevice(image, "-b", "4096"))
+            Shell.Bash($"printf 'label: gpt\\nsize=4M\\nsize=8M\\n' | sfdisk -q --no-reread --no-tell-kernel {kernel.Path}; sync");
         string device = _loopd.Bind("-P", "-b", "4096", image);
         Assert.Equal([4 << 20, 8 << 20], _client.GetStatus(0).Partitions.Select(partition => partition.Size));
         _client.SetSectorSize(0, 512);

@@ -54,26 +54,17 @@ public sealed class ShutdownTests
         using var loopd = new Loopd("--supervise");
         string image = loopd.MakeSparseFile("disk.img", 64 << 20);
         string device = loopd.Bind(image);
-        string directory = loopd.File("mnt");
-        Directory.CreateDirectory(directory);
         Shell.Run("mkfs.ext4", "-q", "-F", device).Succeeded();
-        string kernelLoop = Shell.Run("losetup", "-f", "--show", device).Succeeded().Output.Trim();
-        try
-        {
-            Shell.Run("mount", kernelLoop, directory).Succeeded();
-            // Dirty until the very end.
-            File.WriteAllText(Path.Combine(directory, "file"), "not synced");
-            Assert.Contains($"loop0 by {kernelLoop} on {directory}", loopd.Control("shutdown").Error, StringComparison.Ordinal);
-            Assert.Equal("not synced", File.ReadAllText(Path.Combine(directory, "file")));
-            loopd.Control("shutdown", "--force").Succeeded();
-            Assert.Equal(0, loopd.WaitForExit());
-        }
-        finally
-        {
-            Shell.Run("umount", "-l", directory);
-            Shell.Run("losetup", "-d", kernelLoop);
-        }
-        Assert.DoesNotContain(KernelLoop.List(), loop => loop.Path == kernelLoop && loop.BackingFile == device);
+        using var kernelLoop = new KernelLoopDevice(device);
+        using var directory = new MountDirectory(loopd);
+        Shell.Run("mount", kernelLoop.Path, directory.Path).Succeeded();
+        // Dirty until the very end.
+        File.WriteAllText(Path.Combine(directory.Path, "file"), "not synced");
+        Assert.Contains($"loop0 by {kernelLoop.Path} on {directory.Path}", loopd.Control("shutdown").Error, StringComparison.Ordinal);
+        Assert.Equal("not synced", File.ReadAllText(Path.Combine(directory.Path, "file")));
+        loopd.Control("shutdown", "--force").Succeeded();
+        Assert.Equal(0, loopd.WaitForExit());
+        Assert.DoesNotContain(KernelLoop.List(), loop => loop.Path == kernelLoop.Path && loop.BackingFile == device);
         Shell.Run("e2fsck", "-fn", image).Succeeded();
         Assert.Equal("not synced", Shell.Run("debugfs", "-R", "cat /file", image).Succeeded().Output);
     }

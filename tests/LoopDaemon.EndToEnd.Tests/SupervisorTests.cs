@@ -51,27 +51,20 @@ public sealed class SupervisorTests : IDisposable
         Requirements.SkipUnlessKernelLoop();
         using var loopd = Loopd.Of(Installed, "--supervise");
         string device = loopd.Bind(loopd.MakeFile("disk.img", 1 << 20));
-        string kernelDevice = Shell.Run("losetup", "-f", "--show", device).Succeeded().Output.Trim();
-        try
-        {
-            foreach (string library in Directory.EnumerateFiles(_folder))
-                File.Delete(library);
-            Install("exit 3");
-            loopd.Signal("HUP");
-            Loopd.WaitUntil(() => loopd.Log.Contains("the daemon stays", StringComparison.Ordinal), "the supervisor tells of the refusal");
-            Shell.Run("kill", "-s", "KILL", loopd.DaemonProcessId.ToString(CultureInfo.InvariantCulture)).Succeeded();
-            Assert.Equal(1, loopd.WaitForExit());
-            Loopd.WaitUntil(() => loopd.Log.Contains("giving up", StringComparison.Ordinal), "the last line comes");
-            Assert.Contains("did not get ready 5 times running (exit code 3)", loopd.Log, StringComparison.Ordinal);
-            Assert.Contains($"{loopd.Mount} is dead from now on", loopd.Log, StringComparison.Ordinal);
-            Assert.Contains($"loop devices on its files: {kernelDevice}. ", loopd.Log, StringComparison.Ordinal);
-            Assert.Contains("loopctl doctor --fix", loopd.Log, StringComparison.Ordinal);
-            Assert.Equal(Errno.ENOTCONN, SystemCall.Open(device, OpenFlags.ReadOnly));
-        }
-        finally
-        {
-            Shell.Run("losetup", "-d", kernelDevice);
-        }
+        using var kernelDevice = new KernelLoopDevice(device);
+        foreach (string library in Directory.EnumerateFiles(_folder))
+            File.Delete(library);
+        Install("exit 3");
+        loopd.Signal("HUP");
+        Loopd.WaitUntil(() => loopd.Log.Contains("the daemon stays", StringComparison.Ordinal), "the supervisor tells of the refusal");
+        Shell.Run("kill", "-s", "KILL", loopd.DaemonProcessId.ToString(CultureInfo.InvariantCulture)).Succeeded();
+        Assert.Equal(1, loopd.WaitForExit());
+        Loopd.WaitUntil(() => loopd.Log.Contains("giving up", StringComparison.Ordinal), "the last line comes");
+        Assert.Contains("did not get ready 5 times running (exit code 3)", loopd.Log, StringComparison.Ordinal);
+        Assert.Contains($"{loopd.Mount} is dead from now on", loopd.Log, StringComparison.Ordinal);
+        Assert.Contains($"loop devices on its files: {kernelDevice.Path}. ", loopd.Log, StringComparison.Ordinal);
+        Assert.Contains("loopctl doctor --fix", loopd.Log, StringComparison.Ordinal);
+        Assert.Equal(Errno.ENOTCONN, SystemCall.Open(device, OpenFlags.ReadOnly));
     }
 
     [Theory]

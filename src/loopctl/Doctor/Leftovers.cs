@@ -11,7 +11,6 @@ internal static class Leftovers
     {
         foreach (MountEntry mount in MountTable.Read().Where(mount => mount.Type == "fuse.loopd"))
         {
-            KernelLoop.Attached[] loops = [.. KernelLoop.List().Where(loop => loop.BackingFile.StartsWith(mount.MountPoint + "/", StringComparison.Ordinal))];
             string escaped = ControlCharacters.Escape(mount.MountPoint);
             switch (Probe.Mount(mount.MountPoint))
             {
@@ -26,7 +25,7 @@ internal static class Leftovers
                     yield return new Finding(Health.Ok, $"the mount on {escaped} is another user's, who alone can tell how it is");
                     break;
                 default:
-                    foreach (KernelLoop.Attached loop in loops)
+                    foreach (KernelLoop.Attached loop in KernelLoop.ListIn(mount.MountPoint))
                         yield return Orphan(loop, $"on the dead mount {escaped}");
                     yield return new Finding(Health.Problem, $"the mount on {escaped} is dead: its daemon has died, and none has gone on: umount -l {escaped}",
                         () => Explain(Unmount(mount.MountPoint)));
@@ -53,7 +52,7 @@ internal static class Leftovers
 
     private static Finding Orphan(KernelLoop.Attached loop, string where)
     {
-        string[] mounts = [.. KernelLoopChain.MountsOf(loop).Select(mount => ControlCharacters.Escape(mount.MountPoint))];
+        string[] mounts = [.. loop.MountsIn(MountTable.Read()).Select(mount => ControlCharacters.Escape(mount.MountPoint))];
         string mounted = mounts.Length > 0 ? $", with {string.Join(", ", mounts)} mounted from it" : "";
         return new Finding(Health.Problem, $"{loop.Path} is left over on {Path.GetFileName(loop.BackingFile)} {where}{mounted}: umount what is mounted, then losetup -d {loop.Path}", () => KernelLoopChain.Detach(loop));
     }

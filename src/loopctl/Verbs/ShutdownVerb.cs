@@ -78,7 +78,7 @@ internal sealed class ShutdownVerb : Verb
         if (_mode == ShutdownMode.Force)
         {
             // What does not come off now loses its device all the same.
-            foreach (KernelLoop.Attached loop in KernelLoop.List().Where(loop => loop.BackingFile.StartsWith(daemon.Mount + "/", StringComparison.Ordinal)))
+            foreach (KernelLoop.Attached loop in KernelLoop.ListIn(daemon.Mount))
                 KernelLoopChain.Detach(loop);
         }
         try

@@ -12,7 +12,7 @@ internal static class Remains
     {
         if (MountTable.At(mountPoint) is not { Type: "fuse.loopd" })
             return $"{mountPoint} is out of sight already; what was still open on it is dead from now on";
-        string[] loops = [.. KernelLoop.List().Where(loop => loop.BackingFile.StartsWith(mountPoint + "/", StringComparison.Ordinal)).Select(loop => loop.Path)];
+        string[] loops = [.. KernelLoop.ListIn(mountPoint).Select(loop => loop.Path)];
         string onTop = loops.Length == 0 ? "" : $", and so are the kernel's loop devices on its files: {string.Join(", ", loops)}";
         return $"{mountPoint} is dead from now on, and answers with \"Transport endpoint is not connected\"{onTop}. "
             + $"Unmount what is mounted from there, then run loopctl doctor --fix, or umount -l {mountPoint}";
