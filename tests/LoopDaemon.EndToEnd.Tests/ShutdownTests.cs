@@ -82,6 +82,18 @@ public sealed class ShutdownTests
     }
 
     [Theory]
+    [InlineData("--lazy", "--force")]
+    [InlineData("--force", "--lazy")]
+    public void To_wait_and_to_take_away_exclude_each_other(params string[] options)
+    {
+        using var loopd = new Loopd();
+        using FileDescriptor file = FileDescriptor.Open(loopd.Bind("--passthrough=off", loopd.MakeFile("disk.img", Size)), OpenFlags.ReadWrite);
+        loopd.Control(["shutdown", .. options]).Refused("mutually exclusive arguments: --lazy --force");
+        Assert.NotNull(MountTable.At(loopd.Mount));
+        Assert.Equal(Errno.None, file.ReadAt(0, new byte[512], out _));
+    }
+
+    [Theory]
     [InlineData]
     [InlineData("--supervise")]
     public void Lazily_it_waits_for_the_last_close(params string[] options)

@@ -18,8 +18,8 @@ internal sealed class ShutdownVerb : Verb
     internal ShutdownVerb() => OwnOptions =
     [
         new OptionGroup("Options",
-            new Option("--lazy", "with open devices: take the mount out of sight, and wait until the last one is closed", () => _mode = ShutdownMode.Lazy),
-            new Option("--force", "with open devices: unmount what is mounted from them, and take them away from who still has them open", () => _mode = ShutdownMode.Force),
+            new Option("--lazy", "with open devices: take the mount out of sight, and wait until the last one is closed", () => Choose(ShutdownMode.Lazy)),
+            new Option("--force", "with open devices: unmount what is mounted from them, and take them away from who still has them open", () => Choose(ShutdownMode.Force)),
             new Option("--timeout", "SECONDS", "fail if the daemon has not ended by then", value => _patience = WaitVerb.ParsePatience(value)),
             new Option("--unless-restarting", "UNIT", "do nothing unless systemd stops that unit for good (for ExecStop=)", value => _unlessRestarting = value)),
     ];
@@ -42,6 +42,14 @@ internal sealed class ShutdownVerb : Verb
         if (_unlessRestarting is not { } unit)
             return End();
         return IsStopping(unit) ? EndUnlessEnded() : 0;
+    }
+
+    /// <summary>One asks to keep what is open, the other to take it away: the last one must not win.</summary>
+    private void Choose(ShutdownMode mode)
+    {
+        if (_mode != ShutdownMode.Refuse && _mode != mode)
+            throw new CommandException("mutually exclusive arguments: --lazy --force");
+        _mode = mode;
     }
 
     /// <summary>As long as the service manager's main process is there. A socket unit listens on when it has gone, so that nobody
