@@ -117,11 +117,15 @@ public sealed class DeviceListTests : IDisposable
         device.Dispose();
         foreach (string columns in (string[])["+MAJ:MIN", "NAME,BACK-FILE", "BACK-INO,OFFSET", string.Join(',', Columns)])
         {
-            // Somebody else may bind it in between.
-            ProgramRun expected = ProgramRun.Of(ProgramRun.Losetup, [.. form, "-l", "-O", columns, path]).Succeeded();
-            if (File.Exists($"/sys/block/loop{number}/loop/backing_file"))
-                return;
-            Assert.Equal(Renumbered(expected.Output, number), Ours(form, columns, utf8: true, null, [new DeviceRow(number, path, null)]));
+            string expected;
+            // Another test may bind it in between; then losetup is asked once more.
+            do
+            {
+                Assert.True(SpinWait.SpinUntil(() => KernelDevice.BackingFileOf(number).Length == 0, TimeSpan.FromSeconds(60)), $"{path} is never free");
+                expected = ProgramRun.Of(ProgramRun.Losetup, [.. form, "-l", "-O", columns, path]).Succeeded().Output;
+            }
+            while (KernelDevice.BackingFileOf(number).Length > 0);
+            Assert.Equal(Renumbered(expected, number), Ours(form, columns, utf8: true, null, [new DeviceRow(number, path, null)]));
         }
     }
 

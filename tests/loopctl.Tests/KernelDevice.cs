@@ -71,7 +71,26 @@ internal sealed class KernelDevice : IDisposable
         return new KernelDevice(ProgramRun.Of(ProgramRun.Losetup, ["-f", "--show", .. options, "--", file]).Succeeded().Output.Trim(), file);
     }
 
-    public void Dispose() => ProgramRun.Of(ProgramRun.Losetup, "-d", Path).Succeeded();
+    public void Dispose()
+    {
+        string file = BackingFileOf(Number);
+        ProgramRun.Of(ProgramRun.Losetup, "-d", Path).Succeeded();
+        // It stays bound as long as anybody has it open, and a list that losetup makes for another test opens every device.
+        Assert.True(SpinWait.SpinUntil(() => BackingFileOf(Number) != file, TimeSpan.FromSeconds(20)), $"{Path} is still bound to {file}");
+    }
+
+    /// <summary>What the kernel says is bound to a loop device; empty if nothing is.</summary>
+    internal static string BackingFileOf(int number)
+    {
+        try
+        {
+            return System.IO.File.ReadAllText($"/sys/block/loop{number}/loop/backing_file");
+        }
+        catch (IOException)
+        {
+            return "";
+        }
+    }
 
     private long ReadNumber(string attribute) => long.Parse(Read(attribute), CultureInfo.InvariantCulture);
 
