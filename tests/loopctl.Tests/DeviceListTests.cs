@@ -121,10 +121,10 @@ public sealed class DeviceListTests : IDisposable
             // Another test may bind it in between; then losetup is asked once more.
             do
             {
-                Assert.True(SpinWait.SpinUntil(() => KernelDevice.BackingFileOf(number).Length == 0, TimeSpan.FromSeconds(60)), $"{path} is never free");
+                Assert.True(SpinWait.SpinUntil(() => !KernelDevice.IsBound(path), TimeSpan.FromSeconds(60)), $"{path} is never free");
                 expected = ProgramRun.Of(ProgramRun.Losetup, [.. form, "-l", "-O", columns, path]).Succeeded().Output;
             }
-            while (KernelDevice.BackingFileOf(number).Length > 0);
+            while (KernelDevice.IsBound(path));
             Assert.Equal(Renumbered(expected, number), Ours(form, columns, utf8: true, null, [new DeviceRow(number, path, null)]));
         }
     }

@@ -73,24 +73,14 @@ internal sealed class KernelDevice : IDisposable
 
     public void Dispose()
     {
-        string file = BackingFileOf(Number);
+        KernelLoop.Attached bound = KernelLoop.List().Single(loop => loop.Path == Path);
         ProgramRun.Of(ProgramRun.Losetup, "-d", Path).Succeeded();
-        // It stays bound as long as anybody has it open, and a list that losetup makes for another test opens every device.
-        Assert.True(SpinWait.SpinUntil(() => BackingFileOf(Number) != file, TimeSpan.FromSeconds(20)), $"{Path} is still bound to {file}");
+        // It stays bound as long as anybody has it open, and a list that losetup makes for another test may open every device.
+        Assert.True(SpinWait.SpinUntil(() => !KernelLoop.List().Contains(bound), TimeSpan.FromSeconds(20)), $"{Path} is still bound to {File}");
     }
 
-    /// <summary>What the kernel says is bound to a loop device; empty if nothing is.</summary>
-    internal static string BackingFileOf(int number)
-    {
-        try
-        {
-            return System.IO.File.ReadAllText($"/sys/block/loop{number}/loop/backing_file");
-        }
-        catch (IOException)
-        {
-            return "";
-        }
-    }
+    /// <summary>Whether the kernel has anything bound to a loop device.</summary>
+    internal static bool IsBound(string path) => KernelLoop.List().Any(loop => loop.Path == path);
 
     private long ReadNumber(string attribute) => long.Parse(Read(attribute), CultureInfo.InvariantCulture);
 
