@@ -37,7 +37,7 @@ internal sealed class KernelDevice : IDisposable
                 Offset = ReadNumber("loop/offset"),
                 SizeLimit = ReadNumber("loop/sizelimit"),
                 Size = ReadNumber("size") * 512,
-                ReadOnly = Read("ro") == "1",
+                ReadOnly = IsReadOnly,
                 Autoclear = Read("loop/autoclear") == "1",
                 DirectIo = Read("loop/dio") == "1",
                 SectorSize = (int)ReadNumber("queue/logical_block_size"),
@@ -79,8 +79,13 @@ internal sealed class KernelDevice : IDisposable
         Assert.True(SpinWait.SpinUntil(() => !KernelLoop.List().Contains(bound), TimeSpan.FromSeconds(20)), $"{Path} is still bound to {File}");
     }
 
-    /// <summary>Whether the kernel has anything bound to a loop device.</summary>
-    internal static bool IsBound(string path) => KernelLoop.List().Any(loop => loop.Path == path);
+    /// <summary>Whether the kernel has anything bound to it, by whomever.</summary>
+    internal bool IsBound => KernelLoop.List().Any(loop => loop.Path == Path);
+
+    internal bool IsReadOnly => Read("ro") == "1";
+
+    /// <summary>Another number after each time that the device was bound or detached, by whomever.</summary>
+    internal long Sequence => ReadNumber("diskseq");
 
     private long ReadNumber(string attribute) => long.Parse(Read(attribute), CultureInfo.InvariantCulture);
 
