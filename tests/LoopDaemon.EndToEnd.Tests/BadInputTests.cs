@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Net.Sockets;
 using LoopDaemon.Control;
 using LoopDaemon.Linux;
@@ -493,13 +492,8 @@ public sealed class BadInputTests(SharedLoopd shared) : IClassFixture<SharedLoop
         for (int i = 0; i < 20; i++)
             Assert.All(requests, request => Assert.Throws<ControlException>(() => client.Configure(request)));
         // The last answer comes a moment before its message is let go.
-        Loopd.WaitUntil(() => Holding(path) == 0, "the daemon closes what it has refused", seconds: 2);
+        Loopd.WaitUntil(() => _loopd.OpenDescriptors(path) == 0, "the daemon closes what it has refused", seconds: 2);
     }
-
-    /// <summary>How many of the daemon's descriptors are of this file.</summary>
-    private int Holding(string path) => Directory.EnumerateFileSystemEntries(
-            string.Create(CultureInfo.InvariantCulture, $"/proc/{_loopd.ProcessId}/fd"))
-        .Count(entry => new FileInfo(entry).LinkTarget == path);
 
     private string Image() => _loopd.MakeFile("disk.img", 1 << 20);
 

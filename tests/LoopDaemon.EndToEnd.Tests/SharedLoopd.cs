@@ -77,6 +77,16 @@ internal static class LoopdCalls
     }
 
     /// <summary>How many descriptors the daemon has open, but for the assemblies that it loads when it needs them.</summary>
-    internal static int OpenDescriptors(this Loopd loopd) => Directory.EnumerateFileSystemEntries($"/proc/{loopd.ProcessId}/fd")
-        .Count(entry => new FileInfo(entry).LinkTarget is { } target && !target.EndsWith(".dll", StringComparison.Ordinal));
+    internal static int OpenDescriptors(this Loopd loopd)
+    {
+        // It serves before it opens its log, with this line.
+        Loopd.WaitUntil(() => loopd.Log.Contains("ready", StringComparison.Ordinal), "the daemon says that it is ready");
+        return loopd.DescriptorTargets().Count(target => !target.EndsWith(".dll", StringComparison.Ordinal));
+    }
+
+    /// <summary>How many of the daemon's descriptors are of this file.</summary>
+    internal static int OpenDescriptors(this Loopd loopd, string path) => loopd.DescriptorTargets().Count(target => target == path);
+
+    private static IEnumerable<string> DescriptorTargets(this Loopd loopd) => Directory.EnumerateFileSystemEntries($"/proc/{loopd.ProcessId}/fd")
+        .Select(entry => new FileInfo(entry).LinkTarget).OfType<string>();
 }

@@ -3,8 +3,9 @@ using LoopDaemon.Linux;
 namespace LoopDaemon.Fuse.Tests;
 
 /// <summary>Switches FUSE over io_uring on for the tests that need it, where this user may, and back at their end. The
-/// tests of this collection run one after the other, since the switch is the machine's.</summary>
-[CollectionDefinition(Name)]
+/// tests of this collection run one after the other, since the switch is the machine's, and beside no others, since some
+/// count this process's descriptors and locked memory.</summary>
+[CollectionDefinition(Name, DisableParallelization = true)]
 public sealed class IoUringSwitch : ICollectionFixture<IoUringSwitch>, IDisposable
 {
     public const string Name = "io_uring";
